@@ -1,0 +1,81 @@
+"""Fixtures that many tests share: users, a signed-in client, and a real local cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from accounts.services import Device, SignIn, user_register
+from devpocket.testing.localcloud import LocalCloud
+from devpocket.testing.server import Server
+
+PASSWORD = "Correct-Horse-7"
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    """Rate limits, slots and the catalogue live in the cache."""
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def sign_up(db: None) -> Callable[..., SignIn]:
+    """Register a user: sign_up("ann") gives their SignIn; keyword arguments become columns of the User."""
+
+    def make(username: str, **columns: Any) -> SignIn:
+        signed_in = user_register(username=username, email=f"{username}@example.org", password=PASSWORD, device=Device())
+        for name, value in columns.items():
+            setattr(signed_in.user, name, value)
+        signed_in.user.save()
+        return signed_in
+
+    return make
+
+
+@pytest.fixture
+def ann(sign_up: Callable[..., SignIn]) -> SignIn:
+    return sign_up("ann", is_verified=True)
+
+
+@pytest.fixture
+def ben(sign_up: Callable[..., SignIn]) -> SignIn:
+    return sign_up("ben", is_verified=True)
+
+
+@pytest.fixture
+def client_of() -> Callable[[SignIn], APIClient]:
+    """A client that sends the user's access token."""
+
+    def make(signed_in: SignIn) -> APIClient:
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {signed_in.tokens.access}")
+        return client
+
+    return make
+
+
+@pytest.fixture
+def user_of() -> Callable[[SignIn], User]:
+    return lambda signed_in: User.objects.get(pk=signed_in.user.pk)
+
+
+@pytest.fixture(scope="session")
+def localcloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A local cloud with fast boots, for the whole run; each test uses environments of its own."""
+    with LocalCloud.start(tmp_path_factory.mktemp("cloud")) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def server(localcloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The real server process with a database of its own, on the local cloud."""
+    with Server.start(localcloud, Path(tmp_path_factory.mktemp("server"))) as running:
+        yield running

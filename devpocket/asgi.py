@@ -1,0 +1,15 @@
+"""The ASGI entry: HTTP to Django, WebSockets to the consumers, lifespan to the services beside them."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "devpocket.settings")
+django_application = get_asgi_application()  # loads the apps, so it comes before what imports models
+
+from channels.routing import ProtocolTypeRouter  # noqa: E402
+
+from devpocket.lifespan import lifespan  # noqa: E402
+from terminals.routing import websocket_application  # noqa: E402
+
+application = ProtocolTypeRouter({"http": django_application, "websocket": websocket_application, "lifespan": lifespan})

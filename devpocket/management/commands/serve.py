@@ -1,0 +1,59 @@
+"""manage.py serve: this server process, HTTP and WebSockets, by uvicorn (why: docs/decisions/dependencies.md)."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+import uvicorn
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+SEND_BUFFER_BYTES = 64 * 1024  # of a socket: what a slow phone has still to swallow after Ctrl-C
+WS_MESSAGE_MAX_BYTES = 64 * 1024  # contract 9.1; larger ones close with 1009
+PING_S, PONG_LIMIT_S = 30, 90
+STOP_LIMIT_S = 10
+
+
+class Command(BaseCommand):
+    help = "Serve the API and the terminals."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 8000))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        listener = listen(options["host"], options["port"])
+        config = uvicorn.Config(
+            "devpocket.asgi:application",
+            http="httptools",
+            ws="websockets-sansio",
+            lifespan="on",
+            ws_max_size=WS_MESSAGE_MAX_BYTES,
+            ws_ping_interval=PING_S,
+            ws_ping_timeout=PONG_LIMIT_S,
+            timeout_graceful_shutdown=STOP_LIMIT_S,
+            log_config=None,
+            access_log=False,  # ours leaves out query strings
+            server_header=False,
+            proxy_headers=False,  # devpocket.throttling reads them, from trusted proxies only
+        )
+        server = uvicorn.Server(config)
+        self.stdout.write(f"serving on http://{options['host']}:{listener.getsockname()[1]}")
+        self.stdout.flush()
+        server.run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket with a small send buffer, which its connections inherit. Raises: CommandError."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise CommandError(
+            f"port {port} on {host} can't be used: {error.strerror}. Set PORT to another one."
+        ) from error
+    return listener

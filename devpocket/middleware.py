@@ -1,0 +1,91 @@
+"""The edge of the API: request ids, security headers, one error shape, and the access log."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import structlog
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.decorators import async_only_middleware
+
+from devpocket.errors import HTTP_CODES, INTERNAL_ERROR_TEXT, error_body
+from devpocket.throttling import Standing
+
+log = structlog.get_logger("devpocket.access")
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+API_PATHS = re.compile(r"/(api|health)(/|\Z)")
+PAGE_PATHS = re.compile(r"/(admin|docs|static)(/|\Z)")
+
+# Contract section 10. The admin and the documentation are pages with styles and scripts of their own.
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-XSS-Protection": "1; mode=block",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+}
+CSP_API = "default-src 'none'; frame-ancestors 'none'"
+CSP_PAGE = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; "
+    "form-action 'self'; base-uri 'none'"
+)
+
+
+@async_only_middleware
+def api_edge(
+    get_response: Callable[[HttpRequest], Awaitable[HttpResponse]],
+) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+    """Outermost: gives each request its id, and each answer what the contract wants on all of them."""
+
+    async def middleware(request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if REQUEST_ID.match(given) else uuid.uuid4().hex
+        request.request_id = request_id  # type: ignore[attr-defined]
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        began = time.perf_counter()
+        response = await get_response(request)
+        if response.status_code >= 400 and API_PATHS.match(request.path):
+            response = _in_our_shape(request, response)
+        _add_headers(request, response, request_id)
+        if not request.path.startswith("/health"):
+            log.info(
+                "request",
+                method=request.method,
+                path=request.path,  # without the query: it may hold tokens
+                status=response.status_code,
+                ms=round((time.perf_counter() - began) * 1000, 1),
+            )
+        return response
+
+    return middleware
+
+
+def _in_our_shape(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Replace a page that Django itself wrote (unknown host, a crash outside a view) with the contract's body."""
+    if response.get("Content-Type", "").startswith("application/json"):
+        return response
+    status = response.status_code
+    detail = INTERNAL_ERROR_TEXT if status >= 500 else f"{HTTPStatus(status).phrase}."
+    code = HTTP_CODES.get(status, "internal_error" if status >= 500 else "invalid_input")
+    body = error_body(code=code, detail=detail, path=request.path, request_id=request.request_id)  # type: ignore[attr-defined]
+    return JsonResponse(body, status=status)
+
+
+def _add_headers(request: HttpRequest, response: HttpResponse, request_id: str) -> None:
+    response["X-Request-ID"] = request_id
+    for name, value in SECURITY_HEADERS.items():
+        response[name] = value
+    response["Content-Security-Policy"] = CSP_PAGE if PAGE_PATHS.match(request.path) else CSP_API
+    if "Authorization" in request.headers or request.method == "POST":
+        response.setdefault("Cache-Control", "no-store")
+    standing: Standing | None = getattr(request, "rate_limit", None)
+    if standing is not None:
+        response["X-RateLimit-Limit"] = str(standing.limit)
+        response["X-RateLimit-Remaining"] = str(standing.remaining)
+        response["X-RateLimit-Reset"] = str(standing.reset_at)

@@ -1,0 +1,38 @@
+"""The one door to the channel layer: small hints that a row has changed, never the facts themselves.
+
+The layer delivers at most once, and whoever listens also looks again by itself, so a lost nudge delays and never harms.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.db import transaction
+
+log = structlog.get_logger(__name__)
+
+
+def environment_group(environment_id: UUID) -> str:
+    return f"environment.{environment_id}"
+
+
+def session_group(session_id: UUID) -> str:
+    return f"session.{session_id}"
+
+
+def nudge_on_commit(group: str, kind: str) -> None:
+    """Tell the consumers of `group` to look again, once the running transaction is in.
+
+    `kind` names the consumer's handler with dots for underscores ("environment.changed"). Call it from sync code.
+    """
+    transaction.on_commit(lambda: _send(group, kind))
+
+
+def _send(group: str, kind: str) -> None:
+    try:
+        async_to_sync(get_channel_layer().group_send)(group, {"type": kind})
+    except Exception:
+        log.exception("nudge_failed", group=group, kind=kind)

@@ -1,0 +1,250 @@
+"""All settings, typed, from the environment alone. `.env` beside manage.py fills what the environment leaves out.
+
+With DEBUG off there is no default for a secret: what is missing stops the start with one sentence.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from devpocket import __version__
+from devpocket.logs import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+env.read_env(BASE_DIR / ".env", overwrite=False)  # real environment variables win
+
+VERSION = __version__
+DEBUG: bool = env.bool("DEBUG", False)
+ENVIRONMENT: str = env.str("ENVIRONMENT", "development" if DEBUG else "production")
+
+
+def required(name: str, why: str) -> str:
+    """The variable's text. Raises: ImproperlyConfigured, naming it, where it is missing or empty."""
+    value = env.str(name, "")
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set: {why}. See .env.example.")
+    return value
+
+
+SECRET_KEY = required("SECRET_KEY", "it signs sessions of the admin; 50 random characters")
+JWT_SIGNING_KEY = required("JWT_SIGNING_KEY", "it signs access and refresh tokens; 32 random bytes or more")
+if len(JWT_SIGNING_KEY.encode()) < 32:
+    raise ImproperlyConfigured("JWT_SIGNING_KEY is too short: HS256 needs 32 bytes or more.")
+# The first key encrypts, all of them decrypt: put a new one in front to rotate.
+FIELD_ENCRYPTION_KEYS: list[str] = [key for key in env.list("FIELD_ENCRYPTION_KEYS", default=[]) if key]
+if not FIELD_ENCRYPTION_KEYS:
+    raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS is not set: it encrypts private keys at rest. See .env.example.")
+
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["*"] if DEBUG else [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+TRUSTED_PROXIES: list[str] = env.list(
+    "TRUSTED_PROXIES", default=[]
+)  # addresses or networks whose X-Forwarded-For counts
+WS_ALLOWED_ORIGINS: list[str] = env.list("WS_ALLOWED_ORIGINS", default=["*"] if DEBUG else [])
+
+INSTALLED_APPS = [
+    "daphne",  # before staticfiles: its runserver serves ASGI
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "adrf",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "devpocket",
+    "accounts",
+    "templates_catalog",
+    "environments",
+    "terminals",
+]
+
+MIDDLEWARE = [
+    "devpocket.middleware.api_edge",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+
+ROOT_URLCONF = "devpocket.urls"
+ASGI_APPLICATION = "devpocket.asgi.application"
+APPEND_SLASH = False  # a redirected POST is lost (contract T1)
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Database, cache, channel layer: embedded without a URL, shared by all processes with one.
+
+DATABASE_URL: str = env.str("DATABASE_URL", "")
+REDIS_URL: str = env.str("REDIS_URL", "")
+if not DEBUG and not DATABASE_URL:
+    raise ImproperlyConfigured("DATABASE_URL is not set: production needs PostgreSQL. See .env.example.")
+if not DEBUG and not REDIS_URL:
+    raise ImproperlyConfigured("REDIS_URL is not set: processes share limits and nudges through it. See .env.example.")
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db_url_config(DATABASE_URL or f"sqlite:///{BASE_DIR}/var/db.sqlite3")
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "var" / "test.sqlite3"}  # a file: threads share it
+    # IMMEDIATE: a transaction takes the write lock when it begins, so two writers wait instead of failing half-way.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    }
+else:
+    DATABASES["default"]["OPTIONS"] = {
+        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", 10), "timeout": 10}
+    }
+
+CACHES: dict[str, dict[str, Any]]
+CHANNEL_LAYERS: dict[str, dict[str, Any]]
+if REDIS_URL:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}}
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+# --- Accounts and tokens (contract section 3)
+
+AUTH_USER_MODEL = "accounts.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+ACCESS_TOKEN_SECONDS: int = env.int("ACCESS_TOKEN_SECONDS", 3600)
+REFRESH_TOKEN_SECONDS: int = env.int("REFRESH_TOKEN_SECONDS", 604800)
+REFRESH_GRACE_SECONDS: int = env.int("REFRESH_GRACE_SECONDS", 30)
+REQUIRE_EMAIL_VERIFICATION: bool = env.bool("REQUIRE_EMAIL_VERIFICATION", True)
+LEGACY_CAMELCASE_USER: bool = env.bool("LEGACY_CAMELCASE_USER", True)
+GOOGLE_CLIENT_IDS: list[str] = env.list("GOOGLE_CLIENT_IDS", default=[])
+
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": JWT_SIGNING_KEY,
+    "LEEWAY": 10,
+    "USER_ID_CLAIM": "sub",
+    "TOKEN_TYPE_CLAIM": "type",
+    "JTI_CLAIM": "jti",
+}
+
+# What each plan may have (contract section 10). max_environments None is unlimited.
+PLANS: dict[str, dict[str, Any]] = {
+    "free": {"max_environments": env.int("FREE_ENVIRONMENTS", 1), "max_storage_gb": 10},
+    "starter": {"max_environments": env.int("STARTER_ENVIRONMENTS", 3), "max_storage_gb": 25},
+    "pro": {"max_environments": env.int("PRO_ENVIRONMENTS", 10) or None, "max_storage_gb": 100},
+    "admin": {"max_environments": env.int("ADMIN_ENVIRONMENTS", 100), "max_storage_gb": 500},
+}
+
+# --- Rate limits (contract section 10): requests per window; THROTTLE_SCALE multiplies every one of them.
+
+THROTTLE_SCALE: float = env.float("THROTTLE_SCALE", 1.0)
+RATE_LIMITS: dict[str, tuple[int, int]] = {  # bucket: (requests, seconds)
+    "general": (env.int("THROTTLE_GENERAL", 100), 60),
+    "auth": (env.int("THROTTLE_AUTH", 5), 60),
+    "auth_address": (env.int("THROTTLE_AUTH_ADDRESS", 30), 60),
+    "refresh": (env.int("THROTTLE_REFRESH", 30), 60),
+    "create": (env.int("THROTTLE_CREATE", 10), 3600),
+    "create_pro": (env.int("THROTTLE_CREATE_PRO", 60), 3600),
+}
+
+# --- The cloud and the droplets
+
+DO_API_URL: str = env.str("DO_API_URL", "https://api.digitalocean.com")
+DO_TOKEN: str = required("DO_TOKEN", "the cloud's API token, which creates droplets")
+DO_DEFAULT_REGION: str = env.str("DO_DEFAULT_REGION", "nyc3")
+DROPLET_SSH_PORT: int = env.int("DROPLET_SSH_PORT", 22)
+CLOUD_POLL_SECONDS: float = env.float("CLOUD_POLL_SECONDS", 2.0)  # one listing for all waiting rows, at most this often
+INSTALL_TIMEOUT_MINUTES: int = env.int("INSTALL_TIMEOUT_MINUTES", 15)
+LOCALCLOUD_PORT: int = env.int("LOCALCLOUD_PORT", 9100)
+
+# --- Terminals
+
+WS_CONNECTIONS_PER_USER: int = env.int("WS_CONNECTIONS_PER_USER", 10)
+TERMINAL_RESUME_SECONDS: int = env.int("TERMINAL_RESUME_SECONDS", 300)
+
+# --- Mail, files, language
+
+EMAIL_OUTBOX = BASE_DIR / "var" / "outbox"
+if env.str("EMAIL_URL", ""):
+    vars().update(env.email_url("EMAIL_URL"))
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = EMAIL_OUTBOX
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "DevPocket <no-reply@localhost>")
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "var" / "static"
+WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_AUTOREFRESH = DEBUG
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# --- Requests
+
+API_BODY_LIMIT_BYTES = 1024 * 1024  # contract section 1
+API_DOCS: bool = env.bool("API_DOCS", True)
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.AccessTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["devpocket.parsers.ApiJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "devpocket.errors.exception_handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "DevPocket API",
+    "VERSION": VERSION,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+
+# --- What the server process runs beside requests, and what makes it ready: dotted names, so that
+# devpocket need not import the apps above it.
+
+LIFESPAN_SERVICES = [
+    "environments.connections.lifespan",
+    "terminals.lifespan.lifespan",
+    "environments.provisioner.lifespan",
+]
+ENVIRONMENT_COUNT = "environments.selectors.environment_count"
+READINESS_CHECKS = {"cloud_api": "environments.cloudapi.is_reachable"}
+
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
+SESSION_COOKIE_HTTPONLY = True
+
+LOGGING_CONFIG = None  # configured here, once, so that settings errors are the first thing seen
+LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
+logging_config(json=not DEBUG, level=LOG_LEVEL)

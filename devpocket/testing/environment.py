@@ -1,0 +1,24 @@
+"""A pytest plugin (pytest.ini loads it first): the settings that tests run with, whatever `.env` says.
+
+DATABASE_URL and REDIS_URL are left as they are, so that the same tests run on PostgreSQL and Redis.
+"""
+
+import os
+
+os.environ.update(
+    {
+        "DEBUG": "true",
+        "SECRET_KEY": "tests",
+        "JWT_SIGNING_KEY": "0123456789abcdef0123456789abcdef",
+        "FIELD_ENCRYPTION_KEYS": "tests",
+        "DO_API_URL": "http://127.0.0.1:1",  # nobody listens: a test that wants a cloud says so
+        "DO_TOKEN": "token-of-the-tests",
+        "DROPLET_SSH_PORT": "2222",
+        "CLOUD_POLL_SECONDS": "0.2",
+        "REQUIRE_EMAIL_VERIFICATION": "true",
+        "THROTTLE_SCALE": "1000",
+        "LOG_LEVEL": "WARNING",
+    }
+)
+os.environ.setdefault("DATABASE_URL", "")
+os.environ.setdefault("REDIS_URL", "")

@@ -1,0 +1,113 @@
+"""Rate limits (contract section 10): fixed windows counted in the cache, so that all processes share them.
+
+A bucket is (requests, seconds) in settings.RATE_LIMITS. Counting is one atomic `incr`, which DRF's own
+throttles (read, append, write back) are not: parallel requests slip through those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from django.http import HttpRequest
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one caller stands in one bucket, as the X-RateLimit headers tell it. `reset_at`: epoch seconds."""
+
+    limit: int
+    remaining: int
+    reset_at: int
+    allowed: bool
+
+
+def client_address(request: HttpRequest) -> str:
+    """The caller's IP address. X-Forwarded-For counts only hop by hop from TRUSTED_PROXIES, read from the right."""
+    address = str(request.META.get("REMOTE_ADDR") or "")
+    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
+    while hops and _is_trusted(address):
+        address = hops.pop()
+    return address
+
+
+def _is_trusted(address: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+        return any(ip in ipaddress.ip_network(network) for network in settings.TRUSTED_PROXIES)
+    except ValueError:
+        return False
+
+
+def count(bucket: str, key: str) -> Standing:
+    """Count one request of `key` in `bucket` and say whether it is still within the limit."""
+    requests, window_s = settings.RATE_LIMITS[bucket]
+    limit = max(1, int(requests * settings.THROTTLE_SCALE))
+    window = int(time.time()) // window_s
+    digest = hashlib.sha256(key.encode()).hexdigest()[
+        :32
+    ]  # keys hold addresses and names: no place for them in a cache
+    name = f"rate:{bucket}:{digest}:{window}"
+    cache.add(name, 0, timeout=window_s + 5)
+    try:
+        used = cache.incr(name)
+    except ValueError:  # evicted between the two calls: the window is at its end
+        used = 1
+    return Standing(limit, max(0, limit - used), (window + 1) * window_s, used <= limit)
+
+
+class Bucket(BaseThrottle):
+    """One limit on a view. Subclasses say which bucket, and whose count it is."""
+
+    bucket = "general"
+
+    def key(self, request: Request, view: Any) -> str | None:
+        """Whose requests are counted together; None: not counted here."""
+        user = request.user
+        return f"user:{user.pk}" if user.is_authenticated else f"ip:{client_address(request._request)}"
+
+    def bucket_for(self, request: Request) -> str:
+        return self.bucket
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        key = self.key(request, view)
+        if key is None:
+            return True
+        standing = count(self.bucket_for(request), key)
+        self._wait_s = max(1.0, standing.reset_at - time.time())
+        tightest: Standing | None = getattr(request._request, "rate_limit", None)
+        if tightest is None or (standing.allowed, standing.remaining) < (tightest.allowed, tightest.remaining):
+            request._request.rate_limit = standing  # type: ignore[attr-defined]  # the middleware turns it into headers
+        return standing.allowed
+
+    def wait(self) -> float:
+        return self._wait_s
+
+
+class AuthBucket(Bucket):
+    """5/min per address and identifier, so that guessing one account's password is slow from one place."""
+
+    bucket = "auth"
+
+    def key(self, request: Request, view: Any) -> str | None:
+        names = ("username_or_email", "email", "username")
+        identifier = next((str(request.data[name]) for name in names if request.data.get(name)), "")
+        if not identifier and request.user.is_authenticated:
+            identifier = str(request.user.pk)
+        return f"{client_address(request._request)}|{identifier.lower()}"
+
+
+class AuthAddressBucket(Bucket):
+    """30/min per address over all sign-in routes: phones share carrier addresses, so it is wider."""
+
+    bucket = "auth_address"
+
+    def key(self, request: Request, view: Any) -> str | None:
+        return client_address(request._request)

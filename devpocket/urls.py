@@ -1,0 +1,48 @@
+"""Every route. Each API route answers with and without the trailing slash (contract T1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+
+from devpocket import health
+from devpocket.api import ApiView
+from devpocket.errors import NotFound
+
+
+class UnknownRoute(ApiView):
+    """Whatever no route matches: the contract's 404, also with DEBUG on, where Django would show a page."""
+
+    authentication_classes: list[type] = []
+    permission_classes = [AllowAny]
+    schema = None
+
+    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        raise NotFound("There is nothing at this address.")
+
+    get = post = put = patch = delete = head = options = http_method_not_allowed
+
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("admin", RedirectView.as_view(url="/admin/")),
+    re_path(r"^(?:api/v1/)?health/?$", health.health),
+    re_path(r"^(?:api/v1/)?health/live/?$", health.live),
+    re_path(r"^(?:api/v1/)?health/ready/?$", health.ready),
+    path("api/v1/", include("accounts.api.urls")),
+    path("api/v1/", include("templates_catalog.api.urls")),
+    path("api/v1/", include("environments.api.urls")),
+]
+if settings.API_DOCS:
+    urlpatterns += [
+        re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
+        re_path(r"^docs/?$", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    ]
+urlpatterns += [re_path(r"^.*$", UnknownRoute.as_view())]
