@@ -1,0 +1,98 @@
+"""Sign-up, sign-in and sessions over HTTP (contract section 3)."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import services
+from accounts.api.serializers import (
+    LoginSerializer,
+    LogoutSerializer,
+    MessageSerializer,
+    RefreshSerializer,
+    RegisterSerializer,
+    TokenPairSerializer,
+    UserSerializer,
+    token_pair,
+)
+from accounts.services import Device
+from accounts.tokens import RefreshJWT, parse_token
+from devpocket.api import ApiView
+from devpocket.errors import DomainError
+from devpocket.throttling import AuthAddressBucket, AuthBucket, Bucket, client_address
+
+
+def device_of(request: Request) -> Device:
+    return Device(request.headers.get("User-Agent", ""), client_address(request._request) or None)
+
+
+class OpenView(ApiView):
+    """A route for those who aren't signed in yet. A Bearer header, stale perhaps, is not looked at."""
+
+    authentication_classes: list[type] = []
+    permission_classes = [AllowAny]
+    throttle_classes = [AuthBucket, AuthAddressBucket]
+
+
+class RegisterView(OpenView):
+    @extend_schema(request=RegisterSerializer, responses={201: TokenPairSerializer})
+    def post(self, request: Request) -> Response:
+        """Create an account and sign it in: the token pair and the user's fields in one answer (contract T4)."""
+        form = RegisterSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        sign_in = services.user_register(**form.validated_data, device=device_of(request))
+        pair = token_pair(sign_in)
+        return Response({**pair["user"], **pair, "message": "Welcome to DevPocket."}, status=201)
+
+
+class LoginView(OpenView):
+    @extend_schema(request=LoginSerializer, responses=TokenPairSerializer)
+    def post(self, request: Request) -> Response:
+        form = LoginSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        sign_in = services.user_login(
+            name_or_email=form.validated_data["username_or_email"],
+            password=form.validated_data["password"],
+            device=device_of(request),
+        )
+        return Response(token_pair(sign_in))
+
+
+class RefreshBucket(Bucket):
+    """30/min per session; a token that can't be read counts against its sender's address."""
+
+    bucket = "refresh"
+
+    def key(self, request: Request, view: object) -> str:
+        try:
+            return f"session:{parse_token(RefreshJWT, str(request.data.get('refresh_token'))).session_id}"
+        except DomainError:
+            return f"ip:{client_address(request._request)}"
+
+
+class RefreshView(OpenView):
+    throttle_classes = [RefreshBucket]
+
+    @extend_schema(request=RefreshSerializer, responses=TokenPairSerializer)
+    def post(self, request: Request) -> Response:
+        form = RefreshSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        return Response(token_pair(services.session_refresh(refresh_token=form.validated_data["refresh_token"])))
+
+
+class MeView(ApiView):
+    @extend_schema(responses=UserSerializer)
+    def get(self, request: Request) -> Response:
+        return Response(UserSerializer(request.user).data)
+
+
+class LogoutView(ApiView):
+    @extend_schema(request=LogoutSerializer, responses=MessageSerializer)
+    def post(self, request: Request) -> Response:
+        form = LogoutSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        services.session_logout(session=request.auth, every=form.validated_data["all"])
+        return Response({"message": "You are signed out."})

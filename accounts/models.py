@@ -1,0 +1,112 @@
+"""Who: users, their sessions with the chain of refresh tokens, and the key pair that the platform keeps for each."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from devpocket.crypto import EncryptedTextField
+
+
+class Plan(models.TextChoices):
+    FREE = "free"
+    STARTER = "starter"
+    PRO = "pro"
+    ADMIN = "admin"
+
+
+class UserManager(BaseUserManager):
+    def create_user(self, username: str, email: str, password: str | None = None, **fields: Any) -> User:
+        user = self.model(username=username, email=email.lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, username: str, email: str, password: str | None = None, **fields: Any) -> User:
+        fields = {"is_staff": True, "is_superuser": True, "is_verified": True, "plan": Plan.ADMIN, **fields}
+        return self.create_user(username, email, password, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(username__iexact=username)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    username = models.CharField(max_length=30, unique=True)
+    email = models.EmailField(max_length=254)  # lower case
+    full_name = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001 -- null goes over the wire as null
+    avatar_url = models.URLField(max_length=500, null=True, blank=True)  # noqa: DJ001
+    preferred_region = models.CharField(max_length=50, null=True, blank=True)  # noqa: DJ001
+    plan = models.CharField(max_length=10, choices=Plan, default=Plan.FREE)
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    is_verified = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["email"]
+
+    objects = UserManager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(Lower("username"), name="user_username_unique"),
+            models.UniqueConstraint(Lower("email"), name="user_email_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return self.username
+
+
+class Session(models.Model):
+    """One sign-in on one device, from password or Google to logout. Its id is the `sid` of its tokens."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    auth_time = models.DateTimeField()  # the last proof of who they are, carried along by every refresh
+    created_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(default=timezone.now)  # sign-in or refresh
+    expires_at = models.DateTimeField()  # of the newest refresh token
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_reason = models.CharField(max_length=20, blank=True)  # logout, reuse, password, admin
+    user_agent = models.CharField(max_length=200, blank=True)
+    ip = models.GenericIPAddressField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-last_used_at"]
+        indexes = [models.Index(fields=["user", "revoked_at"])]
+
+    def __str__(self) -> str:
+        return f"session {self.pk}"
+
+
+class RefreshToken(models.Model):
+    """A link of a session's refresh chain. The token itself is a JWT and is stored nowhere; this is its `jti`."""
+
+    jti = models.CharField(primary_key=True, max_length=32)
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="refresh_tokens")
+    expires_at = models.DateTimeField(db_index=True)
+    rotated_at = models.DateTimeField(null=True, blank=True)  # first use; a second one within the grace time is allowed
+
+    def __str__(self) -> str:
+        return f"refresh token of {self.session_id}"
+
+
+class PlatformKey(models.Model):
+    """The Ed25519 pair with which the platform reaches a user's machines. One a user, made with the account."""
+
+    user = models.OneToOneField(User, primary_key=True, on_delete=models.CASCADE, related_name="platform_key")
+    public_key = models.TextField()  # OpenSSH, one line
+    private_key = EncryptedTextField()  # OpenSSH PEM
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"platform key of {self.user_id}"

@@ -1,0 +1,36 @@
+"""Reads of this app beyond one filter."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from accounts.errors import TokenInvalid
+from accounts.models import PlatformKey, Session, User
+from accounts.tokens import AccessToken, parse_token
+
+
+def get_session_by_access_token(raw: str) -> Session:
+    """The live session, its user loaded, that an access token speaks for. One query.
+
+    Raises: TokenInvalid, TokenExpired.
+    """
+    claims = parse_token(AccessToken, raw)
+    session = Session.objects.select_related("user").filter(pk=claims.session_id, user_id=claims.user_id).first()
+    if session is None or session.revoked_at is not None or not session.user.is_active:
+        raise TokenInvalid("Your sign-in is not valid any more. Please sign in again.")
+    return session
+
+
+def is_session_live(session_id: object) -> bool:
+    return Session.objects.filter(pk=session_id, revoked_at=None, user__is_active=True).exists()
+
+
+def environment_count(user: User) -> int:
+    """How many environments the user has. Named in settings, since this app knows none of those above it."""
+    return int(import_string(settings.ENVIRONMENT_COUNT)(user.pk))
+
+
+def get_platform_key(user_id: object) -> PlatformKey:
+    """Raises: PlatformKey.DoesNotExist."""
+    return PlatformKey.objects.get(pk=user_id)

@@ -1,0 +1,169 @@
+"""Every write of this app: accounts, sign-ins and the refresh chain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import asyncssh
+import structlog
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.errors import EmailTaken, InvalidCredentials, TokenInvalid, UsernameTaken
+from accounts.models import PlatformKey, RefreshToken, Session, User
+from accounts.tokens import RefreshJWT, TokenPair, issue_pair, parse_token
+from devpocket.nudges import nudge_on_commit, session_group
+
+log = structlog.get_logger(__name__)
+
+WRONG_LOGIN_TEXT = "Incorrect username/email or password."  # the client looks for "incorrect" (contract 2.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a sign-in comes from, for the user's list of sessions."""
+
+    user_agent: str = ""
+    ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    user: User
+    session: Session
+    tokens: TokenPair
+
+
+def user_register(
+    *,
+    username: str,
+    email: str,
+    password: str,
+    full_name: str | None = None,
+    preferred_region: str | None = None,
+    device: Device,
+) -> SignIn:
+    """Create the account with its platform key and sign it in.
+
+    Raises: UsernameTaken, EmailTaken; then nothing was written.
+    """
+    hashed = make_password(password)  # slow on purpose: before the transaction, which holds SQLite's only write lock
+    key = asyncssh.generate_private_key("ssh-ed25519", comment="devpocket")
+    try:
+        with transaction.atomic():
+            user = User.objects.create(
+                username=username,
+                email=email.lower(),
+                password=hashed,
+                full_name=full_name,
+                preferred_region=preferred_region,
+            )
+            platform_key_create(user=user, key=key)
+            return _sign_in(user, device)
+    except IntegrityError as error:
+        if User.objects.filter(username__iexact=username).exists():
+            raise UsernameTaken("This username is already taken.") from error
+        if User.objects.filter(email__iexact=email).exists():
+            raise EmailTaken("An account with this email address already exists.") from error
+        raise
+
+
+def platform_key_create(*, user: User, key: asyncssh.SSHKey | None = None) -> PlatformKey:
+    """Make and store the pair with which the platform reaches this user's machines."""
+    key = key or asyncssh.generate_private_key("ssh-ed25519", comment="devpocket")
+    return PlatformKey.objects.create(
+        user=user,
+        public_key=key.export_public_key().decode().strip(),
+        private_key=key.export_private_key().decode(),
+    )
+
+
+def user_login(*, name_or_email: str, password: str, device: Device) -> SignIn:
+    """Sign in with a password. Raises: InvalidCredentials, the same in text and time for unknown names."""
+    user = User.objects.filter(Q(username__iexact=name_or_email) | Q(email__iexact=name_or_email)).first()
+    if user is None:
+        make_password(password)  # takes as long as checking one would
+        raise InvalidCredentials(WRONG_LOGIN_TEXT)
+    if not user.check_password(password) or not user.is_active:
+        raise InvalidCredentials(WRONG_LOGIN_TEXT)
+    with transaction.atomic():
+        return _sign_in(user, device)
+
+
+def _sign_in(user: User, device: Device) -> SignIn:
+    now = timezone.now()
+    session = Session.objects.create(
+        user=user,
+        auth_time=now,
+        expires_at=now + timedelta(seconds=settings.REFRESH_TOKEN_SECONDS),
+        user_agent=device.user_agent[:200],
+        ip=device.ip,
+    )
+    user.last_login = now
+    user.save(update_fields=["last_login"])
+    log.info("signed_in", user=str(user.pk), session=str(session.pk))
+    return SignIn(user, session, _issue(session, user))
+
+
+def _issue(session: Session, user: User) -> TokenPair:
+    pair = issue_pair(session, user)
+    RefreshToken.objects.create(jti=pair.refresh_jti, session=session, expires_at=pair.refresh_expires_at)
+    return pair
+
+
+def session_refresh(*, refresh_token: str) -> SignIn:
+    """Trade a refresh token for a new pair of the same session.
+
+    A token that was traded already is taken once more within REFRESH_GRACE_SECONDS, since the phone's two HTTP
+    stacks refresh independently (contract T6). Later it is taken as stolen, and the whole session ends.
+
+    Raises: TokenInvalid, TokenExpired.
+    """
+    claims = parse_token(RefreshJWT, refresh_token)
+    refused = TokenInvalid("Your sign-in is not valid any more. Please sign in again.")
+    now = timezone.now()
+    with transaction.atomic():
+        # The lock on the session makes two refreshes of one token take turns.
+        session = (
+            Session.objects.select_for_update(of=("self",)).select_related("user").filter(pk=claims.session_id).first()
+        )
+        token = RefreshToken.objects.filter(jti=claims.jti, session_id=claims.session_id).first()
+        if session is None or token is None or session.user_id != claims.user_id:
+            raise refused
+        if session.revoked_at is not None or not session.user.is_active:
+            raise refused
+        stolen = token.rotated_at is not None and now - token.rotated_at > timedelta(
+            seconds=settings.REFRESH_GRACE_SECONDS
+        )
+        if stolen:
+            _revoke(session, reason="reuse")
+        else:
+            if token.rotated_at is None:
+                token.rotated_at = now
+                token.save(update_fields=["rotated_at"])
+            session.last_used_at = now
+            session.expires_at = now + timedelta(seconds=settings.REFRESH_TOKEN_SECONDS)
+            session.save(update_fields=["last_used_at", "expires_at"])
+            RefreshToken.objects.filter(session=session, expires_at__lt=now).delete()
+            return SignIn(session.user, session, _issue(session, session.user))
+    # Outside the transaction: raising inside would roll the revocation back.
+    log.warning("refresh_token_reused", user=str(claims.user_id), session=str(claims.session_id))
+    raise refused
+
+
+def session_logout(*, session: Session, every: bool = False) -> None:
+    """End the session, or every session of its user, at once: tokens are refused, open WebSockets are closed."""
+    with transaction.atomic():
+        chosen = Session.objects.filter(user_id=session.user_id) if every else Session.objects.filter(pk=session.pk)
+        for one in chosen.filter(revoked_at=None):
+            _revoke(one, reason="logout")
+
+
+def _revoke(session: Session, *, reason: str) -> None:
+    session.revoked_at, session.revoked_reason = timezone.now(), reason
+    session.save(update_fields=["revoked_at", "revoked_reason"])
+    nudge_on_commit(session_group(session.pk), "session.revoked")
