@@ -1,0 +1,62 @@
+"""What can be chosen from, and what the service is (contract section 8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.plans import plan_limits
+from devpocket.api import ApiView
+from environments import catalogue
+from environments.api.serializers import RegionSerializer, SizeSerializer
+from environments.lifecycle import Phase, Status
+
+
+class RegionsView(ApiView):
+    @extend_schema(responses=RegionSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        return Response(RegionSerializer(catalogue.regions(), many=True).data)
+
+
+class SizesView(ApiView):
+    @extend_schema(responses=SizeSerializer(many=True), parameters=[OpenApiParameter("region")])
+    def get(self, request: Request) -> Response:
+        region = request.query_params.get("region")
+        sizes = [size for size in catalogue.sizes() if region is None or region in size.regions]
+        return Response(SizeSerializer(sizes, many=True, context={"plan": request.user.plan}).data)
+
+
+class InfoView(ApiView):
+    authentication_classes: list[type] = []
+    permission_classes = [AllowAny]
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        """What this service is and can do; needs no sign-in."""
+        body: dict[str, Any] = {
+            "name": "DevPocket",
+            "version": settings.VERSION,
+            "environment": settings.ENVIRONMENT,
+            "features": {
+                "authentication": True,
+                "google_oauth": bool(settings.GOOGLE_CLIENT_IDS),
+                "websockets": True,
+                "rate_limiting": True,
+                "metrics": False,
+                "email_verification": settings.REQUIRE_EMAIL_VERIFICATION,
+            },
+            "limits": {
+                f"{plan}_environments": plan_limits(plan).max_environments for plan in ("free", "starter", "pro")
+            },
+            "status_values": [str(status) for status in Status],
+            "phase_values": [str(phase) for phase in Phase],
+            "timestamp": timezone.now().isoformat().replace("+00:00", "Z"),
+        }
+        return Response(body)

@@ -1,0 +1,243 @@
+"""Environments on the wire (contract sections 5.1 and 5.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from rest_framework import serializers
+
+from environments.catalogue import is_size_allowed, size_tier
+from environments.cloud import Size
+from environments.lifecycle import COMPAT_STATUS, Phase
+from environments.models import Environment
+from templates_catalog.models import Template
+from templates_catalog.selectors import find_template
+from templates_catalog.values import BYTES, CPU, check_variables
+
+SSH_PORT = 22  # of a droplet, as its user sees it
+UNIT_MB = {"K": 1000 / 2**20, "Ki": 2**-10, "M": 10**6 / 2**20, "Mi": 1, "G": 10**9 / 2**20, "Gi": 2**10, "Ti": 2**20}
+
+
+def memory_text(megabytes: int) -> str:
+    """512 gives 512Mi, 2048 gives 2Gi."""
+    return f"{megabytes // 1024}Gi" if megabytes % 1024 == 0 else f"{megabytes}Mi"
+
+
+class ErrorSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    phase = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class EnvironmentSerializer(serializers.Serializer):
+    """What list, get and create answer alike. Several keys carry one value: each client generation knows its own.
+
+    Context `full_status`: `status` is the phase, for clients that ask for it (contract 6.2).
+    """
+
+    id = serializers.CharField()
+    name = serializers.CharField()
+    slug = serializers.CharField()
+    description = serializers.CharField(allow_null=True)
+    template_id = serializers.CharField()
+    template = serializers.CharField(source="template_id")
+    template_name = serializers.CharField(source="template.display_name")
+    status = serializers.SerializerMethodField()
+    phase = serializers.CharField()
+    status_message = serializers.SerializerMethodField()
+    progress = serializers.IntegerField()
+    resource_limits = serializers.SerializerMethodField()
+    resources = serializers.SerializerMethodField()
+    environment_variables = serializers.DictField(child=serializers.CharField())
+    external_url = serializers.SerializerMethodField(method_name="get_url")
+    url = serializers.SerializerMethodField()
+    web_port = serializers.IntegerField(source="template.default_port")
+    port = serializers.IntegerField(source="template.default_port")
+    ssh_port = serializers.SerializerMethodField()
+    ssh_user = serializers.SerializerMethodField()
+    docker_image = serializers.CharField(source="image")
+    image = serializers.CharField()
+    droplet_id = serializers.IntegerField(allow_null=True)
+    droplet_ip = serializers.CharField(allow_null=True)
+    volume_id = serializers.CharField(allow_null=True)
+    region = serializers.CharField()
+    size = serializers.CharField()
+    storage_size_gb = serializers.IntegerField()
+    installation_completed = serializers.BooleanField()
+    cpu_usage = serializers.SerializerMethodField(method_name="get_usage")
+    memory_usage = serializers.SerializerMethodField(method_name="get_usage")
+    storage_usage = serializers.SerializerMethodField(method_name="get_usage")
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    last_accessed = serializers.DateTimeField(source="last_activity_at", allow_null=True)
+    last_activity = serializers.DateTimeField(source="last_activity_at", allow_null=True)
+    last_activity_at = serializers.DateTimeField(allow_null=True)
+    error = serializers.SerializerMethodField()
+
+    def get_status(self, environment: Environment) -> str:
+        phase = Phase(environment.phase)
+        return str(phase if self.context.get("full_status") else COMPAT_STATUS[phase])
+
+    def get_status_message(self, environment: Environment) -> str | None:
+        return environment.status_message or None
+
+    def get_resources(self, environment: Environment) -> dict[str, str]:
+        return {
+            "cpu": f"{environment.vcpus * 1000}m",
+            "memory": memory_text(environment.memory_mb),
+            "storage": f"{environment.disk_gb + environment.storage_size_gb}Gi",
+        }
+
+    def get_resource_limits(self, environment: Environment) -> dict[str, str | None]:
+        return {**self.get_resources(environment), "max_instances": None}
+
+    def get_url(self, environment: Environment) -> str | None:
+        return None  # droplets are reached by SSH only; nothing forwards web ports to the outside yet
+
+    def get_ssh_port(self, environment: Environment) -> int:
+        return SSH_PORT
+
+    def get_ssh_user(self, environment: Environment) -> str:
+        return "devpocket"
+
+    def get_usage(self, environment: Environment) -> float | None:
+        return None  # not measured yet
+
+    def get_error(self, environment: Environment) -> dict[str, Any] | None:
+        if environment.phase != Phase.ERROR:
+            return None
+        return dict(
+            ErrorSerializer(
+                {
+                    "code": environment.error_code,
+                    "message": environment.error_message,
+                    "phase": environment.error_phase,
+                    "at": environment.error_at,
+                }
+            ).data
+        )
+
+
+class ResourcesSerializer(serializers.Serializer):
+    cpu = serializers.RegexField(CPU, required=False, allow_null=True, trim_whitespace=False)
+    memory = serializers.RegexField(BYTES, required=False, allow_null=True, trim_whitespace=False)
+    storage = serializers.RegexField(BYTES, required=False, allow_null=True, trim_whitespace=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """In our units: {"vcpus": int, "memory_mb": int}; storage is the volume's, which has a field of its own."""
+        cpu, memory = attrs.get("cpu"), attrs.get("memory")
+        millicores = 0 if not cpu else int(cpu[:-1]) if cpu.endswith("m") else int(cpu) * 1000
+        megabytes = 0.0
+        if memory and (match := BYTES.match(memory)):
+            megabytes = int(match[1]) * UNIT_MB[match[2]]
+        return {"vcpus": -(-millicores // 1000), "memory_mb": int(-(-megabytes // 1))}
+
+
+class VariablesField(serializers.JSONField):
+    """A map of names to texts (contract 5.2), kept as it is: no blank is trimmed, no number becomes a text."""
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        try:
+            check_variables(data)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.messages) from error
+        for value in data.values():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:  # half of a surrogate pair
+                raise serializers.ValidationError("A value is no valid text.") from error
+        return dict(data)
+
+
+def check_name(name: str) -> None:
+    if any(character < " " or character in "<>\x7f" or "\x80" <= character <= "\x9f" for character in name):
+        raise serializers.ValidationError("Name must not contain control characters or angle brackets.")
+
+
+class CreateSerializer(serializers.Serializer):
+    """The request of POST /environments. Every optional field may be null (contract T9)."""
+
+    name = serializers.CharField(
+        max_length=50,
+        validators=[check_name],
+        error_messages={"max_length": "Name must have at most 50 characters.", "blank": "Please give a name."},
+    )
+    template_id = serializers.CharField(max_length=100, required=False, allow_null=True)
+    template = serializers.CharField(max_length=100, required=False, allow_null=True)
+    description = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
+    region = serializers.CharField(max_length=50, required=False, allow_null=True)
+    size = serializers.CharField(max_length=50, required=False, allow_null=True)
+    storage_size_gb = serializers.IntegerField(min_value=1, required=False, allow_null=True)
+    user_password = serializers.CharField(
+        min_length=8, max_length=128, required=False, allow_null=True, trim_whitespace=False, write_only=True
+    )
+    resources = ResourcesSerializer(required=False, allow_null=True)
+    resource_limits = ResourcesSerializer(required=False, allow_null=True)
+    environment_variables = VariablesField(required=False, allow_null=True)
+
+    def validate_storage_size_gb(self, value: int | None) -> int | None:
+        given = self.initial_data.get("storage_size_gb")
+        if isinstance(given, bool | float | str):  # DRF would take true, 10.0 and "10" for numbers
+            raise serializers.ValidationError("Storage size gb must be a whole number.")
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        found: set[Template] = set()
+        for field in ("template_id", "template"):
+            if attrs.get(field) is not None:
+                template = find_template(attrs[field])
+                if template is None:
+                    raise _template_error("There is no such template.", "unknown_choice")
+                found.add(template)
+        if not found:
+            raise _template_error("Please choose a template.", "required")
+        if len(found) > 1:
+            raise _template_error("template_id and template name different templates.", "invalid")
+        attrs["template"] = found.pop()
+        return attrs
+
+
+def _template_error(message: str, code: str) -> serializers.ValidationError:
+    return serializers.ValidationError({"template_id": serializers.ErrorDetail(message, code)})
+
+
+class ActionSerializer(serializers.Serializer):
+    message = serializers.CharField()
+    status = serializers.CharField()
+    phase = serializers.CharField()
+
+
+class RegionSerializer(serializers.Serializer):
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    available = serializers.BooleanField(source="is_available")
+    features = serializers.ListField(child=serializers.CharField())
+    sizes = serializers.ListField(child=serializers.CharField())
+
+
+class SizeSerializer(serializers.Serializer):
+    """Context `plan`: the caller's, for `allowed`. memory in MB, disk in GB, transfer in TB, prices in US dollars."""
+
+    slug = serializers.CharField()
+    name = serializers.SerializerMethodField()
+    memory = serializers.IntegerField(source="memory_mb")
+    vcpus = serializers.IntegerField()
+    disk = serializers.IntegerField(source="disk_gb")
+    transfer = serializers.FloatField(source="transfer_tb")
+    price_monthly = serializers.FloatField(source="price_usd_per_month")
+    price_hourly = serializers.FloatField(source="price_usd_per_hour")
+    tier = serializers.SerializerMethodField()
+    available = serializers.BooleanField(source="is_available")
+    regions = serializers.ListField(child=serializers.CharField())
+    allowed = serializers.SerializerMethodField()
+
+    def get_name(self, size: Size) -> str:
+        return f"{size.description}: {memory_text(size.memory_mb)} memory, {size.vcpus} CPU, {size.disk_gb} GB disk"
+
+    def get_tier(self, size: Size) -> str:
+        return size_tier(size.slug)
+
+    def get_allowed(self, size: Size) -> bool:
+        return is_size_allowed(size.slug, self.context["plan"])

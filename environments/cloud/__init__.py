@@ -1,0 +1,18 @@
+"""A client of the cloud's HTTP API: typed answers out, four exceptions."""
+
+from environments.cloud.client import CloudClient
+from environments.cloud.errors import CloudError, CloudNotFound, CloudRejected, CloudThrottled, CloudUnreachable
+from environments.cloud.types import Droplet, Region, Size, Volume
+
+__all__ = [
+    "CloudClient",
+    "CloudError",
+    "CloudNotFound",
+    "CloudRejected",
+    "CloudThrottled",
+    "CloudUnreachable",
+    "Droplet",
+    "Region",
+    "Size",
+    "Volume",
+]

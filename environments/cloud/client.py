@@ -1,0 +1,218 @@
+"""DigitalOcean's API, as far as environments need it. Knows no Django; safe to call from several threads.
+
+Facts about the API that are not obvious are in docs/cloud.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from environments.cloud.errors import CloudNotFound, CloudRejected, CloudThrottled, CloudUnreachable
+from environments.cloud.types import Droplet, Region, Size, Volume
+
+TIMEOUTS_S = (3.05, 8.0)  # to connect, and between two bytes of an answer
+PAGE_SIZE = 200  # the API's largest
+THROTTLED_DEFAULT_S = 30.0
+
+OnCall = Callable[[str, int | None, float], None]  # (method, status or None, seconds)
+
+
+class CloudClient:
+    """One session for all calls; every call has a time limit.
+
+    Only GET and DELETE are repeated, where repeating is harmless: a POST whose answer was lost may have taken effect,
+    and the API has no idempotency keys. All methods raise CloudUnreachable, CloudThrottled and CloudRejected.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        timeouts_s: tuple[float, float] = TIMEOUTS_S,
+        retries: int = 2,
+        pool_size: int = 8,
+        on_call: OnCall | None = None,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._timeouts_s = timeouts_s
+        self._on_call = on_call
+        self._session = requests.Session()
+        self._session.trust_env = False  # no .netrc: it would replace our Authorization header
+        self._session.headers.update({"Authorization": f"Bearer {token}", "User-Agent": "devpocket"})
+        retry = Retry(
+            total=retries,
+            backoff_factor=0.3,
+            allowed_methods={"GET", "DELETE"},
+            status_forcelist={500, 502, 503, 504},
+            respect_retry_after_header=False,  # 429 goes to the caller, who knows what else waits
+            raise_on_status=False,
+        )
+        adapter = HTTPAdapter(max_retries=retry, pool_connections=1, pool_maxsize=pool_size, pool_block=True)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def close(self) -> None:
+        self._session.close()
+
+    # --- Droplets
+
+    def droplets_by_tag(self, tag: str) -> list[Droplet]:
+        return [Droplet.parse(data) for data in self._pages("/v2/droplets", "droplets", {"tag_name": tag})]
+
+    def droplet_get(self, droplet_id: int) -> Droplet:
+        """Raises: CloudNotFound."""
+        return Droplet.parse(self._json("GET", f"/v2/droplets/{droplet_id}")["droplet"])
+
+    def droplet_create(
+        self, *, name: str, region: str, size: str, image: str, user_data: str, tags: list[str], volumes: list[str]
+    ) -> Droplet:
+        """Ask for a droplet; it comes back `new`, without an address. `user_data`: at most 64 KiB."""
+        body = {
+            "name": name,
+            "region": region,
+            "size": size,
+            "image": image,
+            "user_data": user_data,
+            "tags": tags,
+            "volumes": volumes,
+            "monitoring": False,
+            "ipv6": False,
+        }
+        return Droplet.parse(self._json("POST", "/v2/droplets", body)["droplet"])
+
+    def droplets_delete_by_tag(self, tag: str) -> None:
+        """Delete every droplet that has the tag; none is no error. Only for tags that one environment owns."""
+        self._delete("/v2/droplets", {"tag_name": tag})
+
+    def droplet_delete(self, droplet_id: int) -> None:
+        self._delete(f"/v2/droplets/{droplet_id}")
+
+    def droplet_action(self, droplet_id: int, kind: str) -> int:
+        """Begin power_on, power_off, shutdown or reboot; the action's id. Raises: CloudNotFound."""
+        return int(self._json("POST", f"/v2/droplets/{droplet_id}/actions", {"type": kind})["action"]["id"])
+
+    # --- Volumes
+
+    def volume_find(self, *, name: str, region: str) -> Volume | None:
+        """Names are unique within a region."""
+        found = self._pages("/v2/volumes", "volumes", {"name": name, "region": region})
+        return next((Volume.parse(data) for data in found), None)
+
+    def volume_get(self, volume_id: str) -> Volume:
+        """Raises: CloudNotFound."""
+        return Volume.parse(self._json("GET", f"/v2/volumes/{volume_id}")["volume"])
+
+    def volume_create(self, *, name: str, region: str, size_gb: int, tags: list[str]) -> Volume:
+        """A blank volume: what boots from it formats it once, and never again."""
+        body = {
+            "name": name,
+            "region": region,
+            "size_gigabytes": size_gb,
+            "tags": tags,
+            "description": "DevPocket environment",
+        }
+        return Volume.parse(self._json("POST", "/v2/volumes", body)["volume"])
+
+    def volume_delete(self, volume_id: str) -> None:
+        """Must be free: CloudRejected (409) while it is attached."""
+        self._delete(f"/v2/volumes/{volume_id}")
+
+    # --- Catalogue and account
+
+    def sizes(self) -> list[Size]:
+        return [Size.parse(data) for data in self._pages("/v2/sizes", "sizes")]
+
+    def regions(self) -> list[Region]:
+        return [Region.parse(data) for data in self._pages("/v2/regions", "regions")]
+
+    def account_check(self) -> None:
+        """Does the token work: returns, or raises."""
+        self._json("GET", "/v2/account")
+
+    # --- Requests
+
+    def _pages(self, path: str, key: str, query: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """Every object of a list, page after page, by the `next` links."""
+        answer = self._json("GET", path, query={**(query or {}), "per_page": PAGE_SIZE})
+        while True:
+            yield from answer[key]
+            following = ((answer.get("links") or {}).get("pages") or {}).get("next")
+            if not following:
+                return
+            parts = urlsplit(following)
+            answer = self._json("GET", f"{parts.path}?{parts.query}")  # on our base URL, whatever host the link names
+
+    def _delete(self, path: str, query: dict[str, Any] | None = None) -> None:
+        with suppress(CloudNotFound):  # gone already: that is what was wanted
+            self._send("DELETE", path, query=query)
+
+    def _json(
+        self, method: str, path: str, body: dict[str, Any] | None = None, query: dict[str, Any] | None = None
+    ) -> Any:
+        response = self._send(method, path, body=body, query=query)
+        try:
+            return response.json()
+        except ValueError as error:
+            raise CloudUnreachable(f"{method} {path}: the answer is no JSON", status=response.status_code) from error
+
+    def _send(
+        self, method: str, path: str, *, body: dict[str, Any] | None = None, query: dict[str, Any] | None = None
+    ) -> requests.Response:
+        url = urljoin(self._base_url + "/", path.lstrip("/"))
+        began, status = time.monotonic(), None
+        try:
+            response = self._session.request(
+                method,
+                url,
+                params=query,
+                json=body,
+                timeout=self._timeouts_s,
+                allow_redirects=False,
+            )
+            status = response.status_code
+        except requests.RequestException as error:
+            # Not the exception's own text: it can hold the request with its headers.
+            raise CloudUnreachable(f"{method} {path}: {type(error).__name__}") from None
+        finally:
+            if self._on_call is not None:
+                self._on_call(method, status, time.monotonic() - began)
+        if response.ok and status < 300:
+            return response
+        raise self._refusal(method, path, response)
+
+    @staticmethod
+    def _refusal(method: str, path: str, response: requests.Response) -> Exception:
+        try:
+            told = response.json()
+        except ValueError:
+            told = {}  # a gateway's page
+        told = told if isinstance(told, dict) else {}
+        message = str(told.get("message") or told.get("error") or response.reason)[:200]
+        request_id = str(told.get("request_id") or response.headers.get("x-request-id") or "")
+        text = f"{method} {path.partition('?')[0]}: {response.status_code} {message}"
+        if response.status_code == 404:
+            return CloudNotFound(text, status=404, request_id=request_id)
+        if response.status_code == 429:
+            return CloudThrottled(text, retry_after_s=_retry_after_s(response), request_id=request_id)
+        if response.status_code >= 500 or response.status_code < 400:
+            return CloudUnreachable(text, status=response.status_code, request_id=request_id)
+        return CloudRejected(text, status=response.status_code, request_id=request_id)
+
+
+def _retry_after_s(response: requests.Response) -> float:
+    """retry-after comes with the per-minute limit only; else ratelimit-reset is the epoch second to wait for."""
+    for header, base in (("retry-after", 0.0), ("ratelimit-reset", time.time())):
+        try:
+            return max(1.0, float(response.headers[header]) - base)
+        except (KeyError, ValueError):
+            continue
+    return THROTTLED_DEFAULT_S

@@ -1,0 +1,64 @@
+"""From a checked request to a new environment: what its plan, region and template leave open is decided here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from passlib.hash import sha512_crypt
+
+from accounts.errors import EmailNotVerified
+from accounts.models import User
+from accounts.plans import plan_limits
+from devpocket.errors import InvalidInput
+from environments.catalogue import choose_region, choose_size
+from environments.models import Environment
+from environments.services import environment_create
+from templates_catalog.models import Template
+
+DEFAULT_STORAGE_GB = 10
+
+
+def check_may_create(user: User) -> None:
+    """Raises: EmailNotVerified."""
+    if settings.REQUIRE_EMAIL_VERIFICATION and not user.is_verified:
+        raise EmailNotVerified("Please verify your email address before you create an environment.")
+
+
+def create_from_request(user: User, wanted: dict[str, Any]) -> Environment:
+    """Create what a checked `CreateSerializer` describes. Sync; slow only where a password is hashed.
+
+    Raises: InvalidInput, SizeNotAllowed, CloudTrouble, EnvironmentLimitReached, NameTaken.
+    """
+    template: Template = wanted["template"]
+    cap_gb = plan_limits(user.plan).max_storage_gb
+    storage_gb = wanted.get("storage_size_gb") or DEFAULT_STORAGE_GB
+    if storage_gb > cap_gb:
+        raise InvalidInput.field("storage_size_gb", f"Your plan allows at most {cap_gb} GB of storage.", "max_value")
+    region = choose_region(wanted.get("region"), user.preferred_region, settings.DO_DEFAULT_REGION)
+    needs = wanted.get("resource_limits") or wanted.get("resources") or {}
+    size = choose_size(
+        wanted.get("size"),
+        region=region,
+        plan=user.plan,
+        memory_mb=needs.get("memory_mb", 0),
+        vcpus=needs.get("vcpus", 0),
+        at_least=(template.config or {}).get("min_size"),
+    )
+    password = wanted.get("user_password")
+    return environment_create(
+        owner_id=user.pk,
+        template=template,
+        name=wanted["name"],
+        description=wanted.get("description") or None,
+        region=region.slug,
+        size=size.slug,
+        image=template.image,
+        memory_mb=size.memory_mb,
+        vcpus=size.vcpus,
+        disk_gb=size.disk_gb,
+        storage_size_gb=storage_gb,
+        environment_variables=wanted.get("environment_variables") or {},
+        # The Linux user's password, in the form that the machine keeps it in: it never leaves this function in clear.
+        password_hash=sha512_crypt.hash(password) if password else "",
+    )

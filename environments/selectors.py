@@ -1,0 +1,61 @@
+"""Reads of environments. Ownership is part of the query: somebody else's is the same as none."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from accounts.selectors import get_platform_key
+from devpocket.errors import NotFound
+from environments.cloud_init import MachineSpec
+from environments.lifecycle import COMPAT_STATUS, Phase, Status
+from environments.models import Environment
+
+
+def environments_of(owner_id: UUID, *, with_terminated: bool = False) -> QuerySet[Environment]:
+    """Newest first."""
+    rows = Environment.objects.filter(owner_id=owner_id).select_related("template")
+    return rows if with_terminated else rows.exclude(phase=Phase.TERMINATED)
+
+
+def get_environment(environment_id: UUID, *, owner_id: UUID) -> Environment:
+    """Raises: NotFound."""
+    environment = environments_of(owner_id).filter(pk=environment_id).first()
+    if environment is None:
+        raise NotFound("There is no such environment.")
+    return environment
+
+
+def environment_count(owner_id: UUID) -> int:
+    """How many count against the owner's limit."""
+    return Environment.objects.filter(owner_id=owner_id).exclude(phase=Phase.TERMINATED).count()
+
+
+def phases_for(word: str) -> set[Phase] | None:
+    """The phases that a filter word means, a compat status or a phase; None for an unknown word.
+
+    A word that is both (running, stopped, error, creating) means the wider one, the status.
+    """
+    if word in set(Status):
+        return {phase for phase, status in COMPAT_STATUS.items() if status == word}
+    if word in set(Phase):
+        return {Phase(word)}
+    return None
+
+
+def machine_spec(environment: Environment) -> MachineSpec:
+    """What the environment's machine is to be set up from."""
+    template = environment.template
+    return MachineSpec(
+        hostname=environment.slug,
+        volume_name=environment.tag,
+        host_private_key=environment.host_private_key,
+        host_public_key=environment.host_public_key,
+        authorized_keys=(get_platform_key(environment.owner_id).public_key,),
+        environment_id=str(environment.pk),
+        password_hash=environment.password_hash,
+        variables={**template.environment_variables, **environment.environment_variables},
+        packages=tuple((template.config or {}).get("packages", ())),
+        startup_commands=tuple(template.startup_commands),
+    )
