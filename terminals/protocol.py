@@ -1,0 +1,100 @@
+"""What a client sends on the terminal's WebSocket, as commands. Pure. Source: contract section 9.2."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+COLS_MAX, ROWS_MAX = 500, 200
+INPUT_MAX_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Bytes for the PTY, unchanged."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """The client's window in character cells, within 500 x 200."""
+
+    cols: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A frame that means nothing (a resize to nothing) and is no error."""
+
+
+class BadFrame(Exception):
+    """A frame that can't be read. `code`: invalid_message or unknown_type; the connection stays."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+def parse_frame(raw: str | bytes) -> Input | Resize | Ping | Ignored:
+    """Turn one client frame (JSON, as text or bytes) into a command. Total: returns or raises BadFrame."""
+    try:
+        frame = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise BadFrame("invalid_message", "This message is not JSON.") from error
+    if not isinstance(frame, dict):
+        raise BadFrame("invalid_message", "A message must be a JSON object.")
+    kind = frame.get("type")
+    if kind == "input":
+        return _input(frame)
+    if kind == "resize":
+        return _resize(frame)
+    if kind == "ping":
+        return Ping()
+    raise BadFrame("unknown_type", "This type of message is not known.")
+
+
+def _input(frame: dict[str, Any]) -> Input | Ignored:
+    data = frame.get("data")
+    if not isinstance(data, str):
+        raise BadFrame("invalid_message", "data must be a text.")
+    encoded = data.encode("utf-8", "replace")  # half a surrogate pair is no character
+    if len(encoded) > INPUT_MAX_BYTES:
+        raise BadFrame("invalid_message", "data is longer than 64 KiB.")
+    return Input(encoded) if encoded else Ignored()
+
+
+def _resize(frame: dict[str, Any]) -> Resize | Ignored:
+    nested = frame.get("metadata")
+    source = frame if "cols" in frame or not isinstance(nested, dict) else nested
+    cols, rows = _cells(source.get("cols"), COLS_MAX), _cells(source.get("rows"), ROWS_MAX)
+    return Resize(cols, rows) if cols and rows else Ignored()
+
+
+def _cells(value: object, most: int) -> int:
+    """A whole number of cells within 1 to `most`; 0 for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return 0
+    return 0 if value < 1 else int(min(value, most))
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where a returning client left off: `offset` bytes of `stream` it has already."""
+
+    stream: str
+    offset: int
+
+
+def parse_resume(stream: str | None, offset: str | None) -> ResumePoint | None:
+    """`?stream=<id>&offset=<n>`, or None where they don't name a point: then the client simply starts anew."""
+    if not stream or len(stream) > 64 or not offset or not (offset.isascii() and offset.isdigit()) or len(offset) > 18:
+        return None
+    return ResumePoint(stream, int(offset))

@@ -1,0 +1,15 @@
+"""WebSocket routes (contract section 9)."""
+
+from typing import Any
+
+from channels.routing import URLRouter
+from django.urls import re_path
+
+from terminals.consumers import TerminalConsumer, UnknownConsumer
+
+websocket_application: Any = URLRouter(
+    [
+        re_path(r"^api/v1/ws/terminal/(?P<environment_id>[^/]+)/?$", TerminalConsumer.as_asgi()),
+        re_path(r"^.*$", UnknownConsumer.as_asgi()),
+    ]
+)

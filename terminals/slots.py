@@ -1,0 +1,31 @@
+"""How many WebSockets a user has open over all processes, counted in the cache with an end (contract section 9.6).
+
+A slot is a key taken by `add`, which one caller wins. Its holder renews it; a crashed process's slots free themselves.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.conf import settings
+from django.core.cache import cache
+
+SLOT_S = 90  # a crash frees its slots by then
+RENEW_S = 30
+
+
+def slot_take(user_id: UUID, connection_id: str) -> str | None:
+    """The key of a free slot, now taken; None where all are in use."""
+    for number in range(settings.WS_CONNECTIONS_PER_USER):
+        key = f"ws-slot:{user_id}:{number}"
+        if cache.add(key, connection_id, SLOT_S):
+            return key
+    return None
+
+
+def slot_renew(key: str, connection_id: str) -> None:
+    cache.set(key, connection_id, SLOT_S)
+
+
+def slot_free(key: str) -> None:
+    cache.delete(key)

@@ -1,0 +1,31 @@
+"""The shell commands by which a terminal lives in the machine's tmux. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from environments.cloud_init import ENVIRONMENT_FILE, TMUX_CONF
+
+SESSION_NAME = re.compile(r"[a-z0-9-]{1,32}\Z")
+
+_ROOT = "${DEVPOCKET_ROOT:-}"  # empty on a real droplet
+# The tmux server of the user, its socket in the home directory unless the machine says otherwise.
+_PRELUDE = (
+    'export LANG=C.UTF-8 TMUX_TMPDIR="${TMUX_TMPDIR:-$HOME/.tmux}"; mkdir -p -m 700 "$TMUX_TMPDIR"; '
+    f'[ -r "{_ROOT}{ENVIRONMENT_FILE}" ] && . "{_ROOT}{ENVIRONMENT_FILE}"; '
+)
+
+
+def session_name(environment_id: str, name: str | None) -> str:
+    """tmux's name for the environment's session, or for one of its further ones. Raises: ValueError for a bad name."""
+    if name is None:
+        return f"devpocket_{environment_id}"
+    if not SESSION_NAME.match(name):
+        raise ValueError("a session's name has 1 to 32 lower-case letters, digits and hyphens")
+    return f"devpocket_{environment_id}_{name}"
+
+
+def attach_command(session: str) -> str:
+    """Create the session, or attach to it as it is."""
+    return f'{_PRELUDE}exec tmux -u -f "{_ROOT}{TMUX_CONF}" new-session -A -s {shlex.quote(session)}'
