@@ -1,0 +1,118 @@
+"""Volumes and their actions."""
+
+import re
+import time
+import uuid
+from typing import Any
+
+from environments.localcloud import fields
+from environments.localcloud.catalog import REGIONS
+from environments.localcloud.cloud import Cloud
+from environments.localcloud.messages import Reply, Request, not_found, page, unprocessable
+from environments.localcloud.model import Action, Volume
+from environments.localcloud.present import show_action, show_volume
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")  # components/schemas/volume_base
+SMALLEST_GB, LARGEST_GB = 1, 16384  # specification, tag Block Storage
+LABEL_CHARACTERS = {"": 0, "ext4": 16, "xfs": 12}  # by file system
+
+
+def volumes_list(cloud: Cloud, request: Request) -> Reply:
+    name, region = request.query.get("name"), request.query.get("region")
+    found = [
+        volume
+        for volume in cloud.store.volumes.values()
+        if name in (None, volume.name) and region in (None, volume.region)
+    ]
+    return page(request, "volumes", found, show_volume)
+
+
+def volumes_create(cloud: Cloud, request: Request) -> Reply:
+    body = request.json()
+    name, size, region = fields.text(body, "name"), fields.number(body, "size_gigabytes"), fields.text(body, "region")
+    if not NAME.fullmatch(name):
+        raise unprocessable("name must be lowercase, start with a letter, and have letters, numbers and - only.")
+    if not SMALLEST_GB <= size <= LARGEST_GB:
+        raise unprocessable(f"size_gigabytes must be between {SMALLEST_GB} and {LARGEST_GB}.")
+    if region not in REGIONS or not REGIONS[region].available:
+        raise unprocessable("region is invalid or takes no volumes.")
+    if fields.text(body, "snapshot_id", ""):
+        raise unprocessable("snapshot_id names no snapshot.")
+    kind, label = fields.text(body, "filesystem_type", ""), fields.text(body, "filesystem_label", "")
+    if kind not in LABEL_CHARACTERS or len(label) > LABEL_CHARACTERS[kind]:
+        raise unprocessable("filesystem_type must be ext4 or xfs, filesystem_label at most 16 or 12 characters.")
+    volume = Volume(
+        id=str(uuid.uuid4()),
+        name=name,
+        region=region,
+        size_gigabytes=size,
+        created_at=time.time(),
+        description=fields.text(body, "description", ""),
+        filesystem_type=kind,
+        filesystem_label=label,
+        tags=fields.tag_names(body),
+    )
+    cloud.create_volume(volume)
+    return Reply(201, {"volume": show_volume(volume)})
+
+
+def volumes_get(cloud: Cloud, request: Request, volume: str) -> Reply:
+    return Reply(200, {"volume": show_volume(cloud.volume(volume))})
+
+
+def volumes_delete(cloud: Cloud, request: Request, volume: str) -> Reply:
+    cloud.delete_volume(cloud.volume(volume))
+    return Reply(204)
+
+
+def volumes_delete_by_name(cloud: Cloud, request: Request) -> Reply:
+    name, region = request.query.get("name"), request.query.get("region")
+    if not name or not region:
+        raise unprocessable("name and region are needed.")
+    cloud.delete_volume(_by_name(cloud, name, region))
+    return Reply(204)
+
+
+def _by_name(cloud: Cloud, name: str, region: str) -> Volume:
+    volume = cloud.find_volume(name, region)
+    if volume is None:
+        raise not_found()
+    return volume
+
+
+# ---- actions ----
+
+
+def volume_actions_list(cloud: Cloud, request: Request, volume: str) -> Reply:
+    return page(request, "actions", cloud.store.actions_of(volume_id=cloud.volume(volume).id), show_action)
+
+
+def volume_actions_get(cloud: Cloud, request: Request, volume: str, action: int) -> Reply:
+    found = cloud.store.actions.get(action)
+    if found is None or found.volume_id != cloud.volume(volume).id:
+        raise not_found()
+    return Reply(200, {"action": show_action(found)})
+
+
+def volume_actions_create(cloud: Cloud, request: Request, volume: str) -> Reply:
+    return _start(cloud, request, cloud.volume(volume), request.json())
+
+
+def volume_actions_create_by_name(cloud: Cloud, request: Request) -> Reply:
+    body = request.json()
+    volume = _by_name(cloud, fields.text(body, "volume_name"), fields.text(body, "region"))
+    return _start(cloud, request, volume, body)
+
+
+def _start(cloud: Cloud, request: Request, volume: Volume, body: dict[str, Any]) -> Reply:
+    kind, fails = fields.text(body, "type"), request.is_fault("action_error")
+    if fields.text(body, "region", volume.region) != volume.region:
+        raise unprocessable("The volume is in another region.")
+    action: Action
+    if kind == "attach":
+        action = cloud.attach(volume, fields.number(body, "droplet_id"), fails=fails)
+    elif kind == "detach":
+        action = cloud.detach(volume, fields.number(body, "droplet_id"), fails=fails)
+    else:
+        raise unprocessable(f"The action {kind!r} is not known here.")
+    return Reply(202, {"action": show_action(action)})

@@ -1,0 +1,129 @@
+"""The state on disk: one SQLite file, with everything of it in memory too.
+
+SQLite's write-ahead log makes each `save` all or nothing, whenever the process is killed. One local cloud owns a
+state directory at a time; a lock file, released by the kernel when its holder dies, sees to that.
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from environments.localcloud.model import RECORD_TYPES, Action, Droplet, Key, Record, Tag, Volume
+
+# Where the numbers start, far apart, so that an id used for the wrong kind of thing is not found.
+FIRST_IDS = {"droplet": 400_000_001, "action": 2_000_000_001, "key": 40_000_001}
+
+
+class StateInUse(Exception):
+    """Another local cloud works on this state directory."""
+
+
+class Store:
+    """The records by kind and id. Reading is free; `save` and `delete` are on disk when they return."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
+        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise StateInUse(f"another local cloud uses {directory}") from None
+        self.keys: dict[int, Key] = {}
+        self.droplets: dict[int, Droplet] = {}
+        self.volumes: dict[str, Volume] = {}
+        self.tags: dict[str, Tag] = {}
+        self.actions: dict[int, Action] = {}
+        self._by_kind: dict[str, dict[Any, Any]] = {
+            "key": self.keys,
+            "droplet": self.droplets,
+            "volume": self.volumes,
+            "tag": self.tags,
+            "action": self.actions,
+        }
+        self._counters = dict(FIRST_IDS)
+        self._db = sqlite3.connect(directory / "state.sqlite3", isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._load()
+
+    def _load(self) -> None:
+        self._db.execute("CREATE TABLE IF NOT EXISTS counters (kind TEXT PRIMARY KEY, next INTEGER NOT NULL)")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS records (kind TEXT, id TEXT, body TEXT NOT NULL, PRIMARY KEY (kind, id))"
+        )
+        self._counters.update(self._db.execute("SELECT kind, next FROM counters"))
+        types = {record_type.kind: record_type for record_type in RECORD_TYPES}
+        for kind, body in self._db.execute("SELECT kind, body FROM records ORDER BY rowid"):
+            record = types[kind](**json.loads(body))
+            self._by_kind[kind][record.id] = record
+
+    def next_id(self, kind: str) -> int:
+        """A number never used before for this kind; it counts as used once a `save` follows."""
+        number = self._counters[kind]
+        self._counters[kind] = number + 1
+        return number
+
+    def save(self, *records: Record) -> None:
+        """Add or replace records: all of them or, when killed meanwhile, none."""
+        for record in records:
+            self._by_kind[record.kind][record.id] = record
+        self._write(records, ())
+
+    def delete(self, *records: Record, save: Iterable[Record] = ()) -> None:
+        """Remove records, and save others, in one stroke."""
+        changed = tuple(save)
+        for record in records:
+            self._by_kind[record.kind].pop(record.id, None)
+        self._write(changed, records)
+
+    def _write(self, changed: tuple[Record, ...], removed: tuple[Record, ...]) -> None:
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR REPLACE INTO counters VALUES (?, ?)", self._counters.items())
+            # An upsert keeps the row, and so the order of creation.
+            self._db.executemany(
+                "INSERT INTO records VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
+                [(r.kind, str(r.id), json.dumps(asdict(r))) for r in changed],
+            )
+            self._db.executemany(
+                "DELETE FROM records WHERE kind = ? AND id = ?", [(r.kind, str(r.id)) for r in removed]
+            )
+
+    def volumes_of(self, droplet_id: int) -> list[Volume]:
+        """The volumes attached to a droplet, oldest first."""
+        return [volume for volume in self.volumes.values() if volume.droplet_id == droplet_id]
+
+    def volumes_by_droplet(self) -> dict[int, list[Volume]]:
+        """The same of all droplets that have any."""
+        found: dict[int, list[Volume]] = {}
+        for volume in self.volumes.values():
+            if volume.droplet_id is not None:
+                found.setdefault(volume.droplet_id, []).append(volume)
+        return found
+
+    def actions_of(self, *, droplet_id: int | None = None, volume_id: str | None = None) -> list[Action]:
+        """The actions of a droplet or of a volume, newest first, as the API lists them.
+
+        Those of a volume name a droplet too, but are not that droplet's.
+        """
+        if volume_id is not None:
+            found = [action for action in self.actions.values() if action.volume_id == volume_id]
+        else:
+            found = [a for a in self.actions.values() if a.volume_id is None and a.droplet_id == droplet_id]
+        return found[::-1]
+
+    def find_tag(self, name: str) -> Tag | None:
+        """The tag of that name, in whatever case."""
+        return next((tag for tag in self.tags.values() if tag.id.lower() == name.lower()), None)
+
+    def close(self) -> None:
+        """Close the file and let go of the directory."""
+        self._db.close()
+        os.close(self._lock)
