@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -38,10 +40,22 @@ class Command(BaseCommand):
             server_header=False,
             proxy_headers=False,  # devpocket.throttling reads them, from trusted proxies only
         )
-        server = uvicorn.Server(config)
-        self.stdout.write(f"serving on http://{options['host']}:{listener.getsockname()[1]}")
-        self.stdout.flush()
-        server.run(sockets=[listener])
+        address = f"http://{options['host']}:{listener.getsockname()[1]}"
+        AnnouncedServer(config, lambda: self.stdout.write(f"serving on {address}")).run(sockets=[listener])
+
+
+class AnnouncedServer(uvicorn.Server):
+    """Says so when it takes connections, and not before."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._announce()
+            sys.stdout.flush()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,0 +1,34 @@
+# `make run` and `make test` are all a newcomer needs; python3.11 or newer, make and tmux are all that is assumed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test lint format types ready ready-dev requirements
+
+run: ready
+	@exec $(BIN)/python manage.py develop
+
+test: ready-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: ready-dev
+	$(BIN)/mypy
+
+ready:
+	@$(PYTHON) -m devpocket.bootstrap
+
+ready-dev:
+	@$(PYTHON) -m devpocket.bootstrap --dev
+
+# Pin anew what requirements*.in name.
+requirements: ready-dev
+	$(BIN)/pip-compile -q --upgrade --strip-extras --no-annotate --no-header --no-emit-options -o requirements.txt requirements.in
+	$(BIN)/pip-compile -q --upgrade --strip-extras --no-annotate --no-header --no-emit-options -o requirements-dev.txt requirements-dev.in
