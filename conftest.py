@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.cache import cache
 from rest_framework.test import APIClient
 
@@ -26,12 +27,21 @@ def _empty_cache() -> Iterator[None]:
     cache.clear()
 
 
+@pytest.fixture(autouse=True)
+def _cheap_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Password hashing at a price that hundreds of tests can pay."""
+    for name, cost in (("time_cost", 1), ("memory_cost", 8), ("parallelism", 1)):
+        monkeypatch.setattr(Argon2PasswordHasher, name, cost)
+
+
 @pytest.fixture
 def sign_up(db: None) -> Callable[..., SignIn]:
     """Register a user: sign_up("ann") gives their SignIn; keyword arguments become columns of the User."""
 
     def make(username: str, **columns: Any) -> SignIn:
-        signed_in = user_register(username=username, email=f"{username}@example.org", password=PASSWORD, device=Device())
+        signed_in = user_register(
+            username=username, email=f"{username}@example.org", password=PASSWORD, device=Device()
+        )
         for name, value in columns.items():
             setattr(signed_in.user, name, value)
         signed_in.user.save()
@@ -77,5 +87,5 @@ def localcloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]
 @pytest.fixture(scope="session")
 def server(localcloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The real server process with a database of its own, on the local cloud."""
-    with Server.start(localcloud, Path(tmp_path_factory.mktemp("server"))) as running:
+    with Server.start(localcloud.url, Path(tmp_path_factory.mktemp("server"))) as running:
         yield running

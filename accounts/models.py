@@ -6,10 +6,11 @@ import uuid
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from accounts.keys import generate_pair
 from devpocket.crypto import EncryptedTextField
 
 
@@ -21,10 +22,23 @@ class Plan(models.TextChoices):
 
 
 class UserManager(BaseUserManager):
-    def create_user(self, username: str, email: str, password: str | None = None, **fields: Any) -> User:
+    def build_user(
+        self, username: str, email: str, password: str | None = None, **fields: Any
+    ) -> tuple[User, PlatformKey]:
+        """A user and their platform key, neither of them saved.
+
+        Hashing is slow on purpose: call it before the transaction, which holds SQLite's only write lock.
+        """
         user = self.model(username=username, email=email.lower(), **fields)
         user.set_password(password)
-        user.save(using=self._db)
+        pair = generate_pair()
+        return user, PlatformKey(user=user, public_key=pair.public, private_key=pair.private)
+
+    def create_user(self, username: str, email: str, password: str | None = None, **fields: Any) -> User:
+        user, key = self.build_user(username, email, password, **fields)
+        with transaction.atomic(using=self._db):
+            user.save(using=self._db, force_insert=True)
+            key.save(using=self._db, force_insert=True)
         return user
 
     def create_superuser(self, username: str, email: str, password: str | None = None, **fields: Any) -> User:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-import asyncssh
 import structlog
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from accounts.errors import EmailTaken, InvalidCredentials, TokenInvalid, UsernameTaken
-from accounts.models import PlatformKey, RefreshToken, Session, User
+from accounts.models import RefreshToken, Session, User
+from accounts.selectors import find_user
 from accounts.tokens import RefreshJWT, TokenPair, issue_pair, parse_token
 from devpocket.nudges import nudge_on_commit, session_group
 
@@ -51,40 +50,39 @@ def user_register(
 
     Raises: UsernameTaken, EmailTaken; then nothing was written.
     """
-    hashed = make_password(password)  # slow on purpose: before the transaction, which holds SQLite's only write lock
-    key = asyncssh.generate_private_key("ssh-ed25519", comment="devpocket")
+    user, key = User.objects.build_user(
+        username, email, password, full_name=full_name, preferred_region=preferred_region
+    )
     try:
         with transaction.atomic():
-            user = User.objects.create(
-                username=username,
-                email=email.lower(),
-                password=hashed,
-                full_name=full_name,
-                preferred_region=preferred_region,
-            )
-            platform_key_create(user=user, key=key)
+            user.save(force_insert=True)
+            key.save(force_insert=True)
             return _sign_in(user, device)
     except IntegrityError as error:
-        if User.objects.filter(username__iexact=username).exists():
+        if find_user(username) is not None:
             raise UsernameTaken("This username is already taken.") from error
-        if User.objects.filter(email__iexact=email).exists():
+        if find_user(email) is not None:
             raise EmailTaken("An account with this email address already exists.") from error
         raise
 
 
-def platform_key_create(*, user: User, key: asyncssh.SSHKey | None = None) -> PlatformKey:
-    """Make and store the pair with which the platform reaches this user's machines."""
-    key = key or asyncssh.generate_private_key("ssh-ed25519", comment="devpocket")
-    return PlatformKey.objects.create(
-        user=user,
-        public_key=key.export_public_key().decode().strip(),
-        private_key=key.export_private_key().decode(),
-    )
+def admin_ensure(*, username: str, password: str) -> bool:
+    """Create a verified superuser, unless the username exists: then nothing is changed. True: created."""
+    if find_user(username) is not None:
+        return False
+    try:
+        User.objects.create_superuser(username, f"{username}@localhost.localdomain", password)
+    except IntegrityError:
+        if find_user(username) is None:
+            raise
+        return False  # another process was faster
+    log.info("admin_created", username=username)
+    return True
 
 
 def user_login(*, name_or_email: str, password: str, device: Device) -> SignIn:
     """Sign in with a password. Raises: InvalidCredentials, the same in text and time for unknown names."""
-    user = User.objects.filter(Q(username__iexact=name_or_email) | Q(email__iexact=name_or_email)).first()
+    user = find_user(name_or_email)
     if user is None:
         make_password(password)  # takes as long as checking one would
         raise InvalidCredentials(WRONG_LOGIN_TEXT)

@@ -5,6 +5,7 @@ A refusal is a `DomainError`. Anything else that reaches `exception_handler` is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -127,10 +128,12 @@ def error_body(
 def field_errors(detail: Any, prefix: str = "") -> list[FieldError]:
     """Flatten what a serializer collected ({"a": {"b": [ErrorDetail]}}) into dotted paths, in its order."""
     if isinstance(detail, Mapping):
+        # What is wrong with an object as a whole belongs to the field that holds it.
+        names = {key: "" if key == "non_field_errors" else str(key) for key in detail}
         return [
             error
             for key, value in detail.items()
-            for error in field_errors(value, str(key) if not prefix else f"{prefix}.{key}")
+            for error in field_errors(value, ".".join(filter(None, (prefix, names[key]))))
         ]
     if isinstance(detail, list):
         found: list[FieldError] = []
@@ -160,7 +163,7 @@ def _as_domain_error(error: Exception) -> DomainError:
         wait = getattr(error, "wait", None)
         refusal = DomainError(
             "Too many requests. Please wait a moment." if error.status_code == 429 else str(error.detail),
-            retry_after_s=None if wait is None else max(1, -(-int(wait * 1000) // 1000)),
+            retry_after_s=None if wait is None else max(1, math.ceil(wait)),
         )
         refusal.http_status = error.status_code
         refusal.code = HTTP_CODES.get(error.status_code, "internal_error")

@@ -47,7 +47,7 @@ def logging_config(*, json: bool, level: str) -> None:
     renderers: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if json
-        else [structlog.dev.ConsoleRenderer(pad_event_to=28)]
+        else [structlog.dev.ConsoleRenderer(pad_event_to=28, exception_formatter=structlog.dev.plain_traceback)]
     )
     logging.config.dictConfig(
         {

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 import structlog
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import async_only_middleware
 
@@ -19,6 +20,7 @@ log = structlog.get_logger("devpocket.access")
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 API_PATHS = re.compile(r"/(api|health)(/|\Z)")
+HEALTH_PATHS = re.compile(r"/(api/v1/)?health(/|\Z)")
 PAGE_PATHS = re.compile(r"/(admin|docs|static)(/|\Z)")
 
 # Contract section 10. The admin and the documentation are pages with styles and scripts of their own.
@@ -49,11 +51,11 @@ def api_edge(
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         began = time.perf_counter()
-        response = await get_response(request)
+        response = _refuse_unknown_host(request) or await get_response(request)
         if response.status_code >= 400 and API_PATHS.match(request.path):
             response = _in_our_shape(request, response)
         _add_headers(request, response, request_id)
-        if not request.path.startswith("/health"):
+        if not HEALTH_PATHS.match(request.path):
             log.info(
                 "request",
                 method=request.method,
@@ -66,13 +68,36 @@ def api_edge(
     return middleware
 
 
+def _refuse_unknown_host(request: HttpRequest) -> HttpResponse | None:
+    """400 where the Host is none of ALLOWED_HOSTS: it would end up in the links that we write.
+
+    Health probes name the machine by whatever address they know, and get no links.
+    """
+    if HEALTH_PATHS.match(request.path):
+        return None
+    try:
+        request.get_host()
+    except DisallowedHost:
+        return _refusal(request, 400, "This server doesn't answer to this host name.")
+    return None
+
+
 def _in_our_shape(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """Replace a page that Django itself wrote (unknown host, a crash outside a view) with the contract's body."""
     if response.get("Content-Type", "").startswith("application/json"):
         return response
     status = response.status_code
-    detail = INTERNAL_ERROR_TEXT if status >= 500 else f"{HTTPStatus(status).phrase}."
-    code = HTTP_CODES.get(status, "internal_error" if status >= 500 else "invalid_input")
+    ours = _refusal(request, status, INTERNAL_ERROR_TEXT if status >= 500 else f"{HTTPStatus(status).phrase}.")
+    if "Allow" in response:
+        ours["Allow"] = response["Allow"]
+    return ours
+
+
+def _refusal(request: HttpRequest, status: int, detail: str) -> HttpResponse:
+    if status == 400:  # a request that Django itself takes as suspicious; its body was not read
+        code = "invalid_input"
+    else:
+        code = HTTP_CODES.get(status, "internal_error" if status >= 500 else "invalid_input")
     body = error_body(code=code, detail=detail, path=request.path, request_id=request.request_id)  # type: ignore[attr-defined]
     return JsonResponse(body, status=status)
 

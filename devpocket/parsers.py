@@ -24,7 +24,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def snake_case_keys(body: dict[str, Any]) -> dict[str, Any]:
-    """The same object with every camelCase key also under its snake_case name, which wins where both are given.
+    """The same object with its camelCase keys in snake_case, which wins where both spellings are given.
 
     Only the outermost keys: what lies below is data (environment variables), where case matters.
     """
@@ -40,7 +40,8 @@ class ApiJSONParser(JSONParser):
         if len(raw) > settings.API_BODY_LIMIT_BYTES:
             raise PayloadTooLarge
         try:
-            body = json.loads(raw, parse_constant=_refuse_constant)
+            # Decoded here: left alone, json also guesses UTF-16 and lets half surrogate pairs through.
+            body = json.loads(str(raw, "utf-8-sig"), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:  # RecursionError: 100,000 opening brackets
             raise ParseError("The request body is not valid JSON.") from error
         if not isinstance(body, dict):

@@ -5,6 +5,7 @@ With DEBUG off there is no default for a secret: what is missing stops the start
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,9 @@ DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url_config(DATABASE_URL or f"sqlite:///{BASE_DIR}/var/db.sqlite3")
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "var" / "test.sqlite3"}  # a file: threads share it
+    DATABASES["default"]["TEST"] = {
+        "NAME": BASE_DIR / "var" / f"test-{os.getpid()}.sqlite3"
+    }  # a file: threads share it
     # IMMEDIATE: a transaction takes the write lock when it begins, so two writers wait instead of failing half-way.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -125,7 +128,9 @@ if REDIS_URL:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}}
 else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    # Room for every counter: the default of 300 entries would throw rate limits away.
+    options = {"MAX_ENTRIES": 100_000}
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": options}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 # --- Accounts and tokens (contract section 3)
@@ -174,13 +179,15 @@ RATE_LIMITS: dict[str, tuple[int, int]] = {  # bucket: (requests, seconds)
 
 # --- The cloud and the droplets
 
-DO_API_URL: str = env.str("DO_API_URL", "https://api.digitalocean.com")
+LOCALCLOUD_PORT: int = env.int("LOCALCLOUD_PORT", 9100)
+_LOCALCLOUD_URL = f"http://127.0.0.1:{LOCALCLOUD_PORT}"
+DO_API_URL: str = env.str("DO_API_URL", _LOCALCLOUD_URL if DEBUG else "https://api.digitalocean.com")
+USES_LOCALCLOUD = DO_API_URL == _LOCALCLOUD_URL
 DO_TOKEN: str = required("DO_TOKEN", "the cloud's API token, which creates droplets")
 DO_DEFAULT_REGION: str = env.str("DO_DEFAULT_REGION", "nyc3")
 DROPLET_SSH_PORT: int = env.int("DROPLET_SSH_PORT", 22)
 CLOUD_POLL_SECONDS: float = env.float("CLOUD_POLL_SECONDS", 2.0)  # one listing for all waiting rows, at most this often
 INSTALL_TIMEOUT_MINUTES: int = env.int("INSTALL_TIMEOUT_MINUTES", 15)
-LOCALCLOUD_PORT: int = env.int("LOCALCLOUD_PORT", 9100)
 
 # --- Terminals
 

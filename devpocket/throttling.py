@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -30,20 +31,30 @@ class Standing:
 
 
 def client_address(request: HttpRequest) -> str:
-    """The caller's IP address. X-Forwarded-For counts only hop by hop from TRUSTED_PROXIES, read from the right."""
+    """The caller's IP address. X-Forwarded-For counts only hop by hop from TRUSTED_PROXIES, read from the right.
+
+    A hop that is no address ends the walk: what lies beyond it is anybody's text.
+    """
     address = str(request.META.get("REMOTE_ADDR") or "")
-    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
-    while hops and _is_trusted(address):
+    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    while hops and _is_trusted(address) and _is_address(hops[-1]):
         address = hops.pop()
     return address
 
 
-def _is_trusted(address: str) -> bool:
+def _is_address(text: str) -> bool:
     try:
-        ip = ipaddress.ip_address(address)
-        return any(ip in ipaddress.ip_network(network) for network in settings.TRUSTED_PROXIES)
+        ipaddress.ip_address(text)
     except ValueError:
         return False
+    return True
+
+
+def _is_trusted(address: str) -> bool:
+    return _is_address(address) and any(
+        ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
+        for network in settings.TRUSTED_PROXIES
+    )
 
 
 def count(bucket: str, key: str) -> Standing:
@@ -51,9 +62,8 @@ def count(bucket: str, key: str) -> Standing:
     requests, window_s = settings.RATE_LIMITS[bucket]
     limit = max(1, int(requests * settings.THROTTLE_SCALE))
     window = int(time.time()) // window_s
-    digest = hashlib.sha256(key.encode()).hexdigest()[
-        :32
-    ]  # keys hold addresses and names: no place for them in a cache
+    # Keys hold addresses and names: no place for them in a cache. JSON may escape half a surrogate pair.
+    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
     name = f"rate:{bucket}:{digest}:{window}"
     cache.add(name, 0, timeout=window_s + 5)
     try:
@@ -77,9 +87,14 @@ class Bucket(BaseThrottle):
         return self.bucket
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        key = self.key(request, view)
-        if key is None:
-            return True
+        try:
+            key = self.key(request, view)
+        except APIException:  # a body that can't be read: counted by its sender, and refused for that
+            self._count(request, f"ip:{client_address(request._request)}")
+            raise
+        return key is None or self._count(request, key)
+
+    def _count(self, request: Request, key: str) -> bool:
         standing = count(self.bucket_for(request), key)
         self._wait_s = max(1.0, standing.reset_at - time.time())
         tightest: Standing | None = getattr(request._request, "rate_limit", None)
@@ -98,10 +113,12 @@ class AuthBucket(Bucket):
 
     def key(self, request: Request, view: Any) -> str | None:
         names = ("username_or_email", "email", "username")
-        identifier = next((str(request.data[name]) for name in names if request.data.get(name)), "")
+        # Trimmed and lower-cased, as the serializers do: another spelling of a name is no further five tries.
+        given = (request.data.get(name) for name in names)
+        identifier = next((str(value).strip().lower() for value in given if value and isinstance(value, str | int)), "")
         if not identifier and request.user.is_authenticated:
             identifier = str(request.user.pk)
-        return f"{client_address(request._request)}|{identifier.lower()}"
+        return f"{client_address(request._request)}|{identifier}"
 
 
 class AuthAddressBucket(Bucket):

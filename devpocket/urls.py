@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.decorators.http import require_http_methods
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
@@ -30,12 +31,14 @@ class UnknownRoute(ApiView):
     get = post = put = patch = delete = head = options = http_method_not_allowed
 
 
+reading = require_http_methods(["GET", "HEAD", "OPTIONS"])
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("admin", RedirectView.as_view(url="/admin/")),
-    re_path(r"^(?:api/v1/)?health/?$", health.health),
-    re_path(r"^(?:api/v1/)?health/live/?$", health.live),
-    re_path(r"^(?:api/v1/)?health/ready/?$", health.ready),
+    re_path(r"^(?:api/v1/)?health/?$", reading(health.health)),
+    re_path(r"^(?:api/v1/)?health/live/?$", reading(health.live)),
+    re_path(r"^(?:api/v1/)?health/ready/?$", reading(health.ready)),
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("templates_catalog.api.urls")),
     path("api/v1/", include("environments.api.urls")),
@@ -45,4 +48,4 @@ if settings.API_DOCS:
         re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
         re_path(r"^docs/?$", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     ]
-urlpatterns += [re_path(r"^.*$", UnknownRoute.as_view())]
+urlpatterns += [re_path(r"", UnknownRoute.as_view())]  # an empty pattern: ".*" would leave out line feeds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, URLValidator
 from django.db import models
 from django.utils import timezone
@@ -56,3 +57,15 @@ class Template(models.Model):
 
     def __str__(self) -> str:
         return self.display_name
+
+    def clean(self) -> None:
+        """`clean_fields` leaves out what it takes as empty: null, "", and {} where a list belongs."""
+        problems: dict[str, ValidationError] = {}
+        for field in self._meta.fields:
+            for check in field.validators if isinstance(field, models.JSONField) else ():
+                try:
+                    check(getattr(self, field.name))
+                except ValidationError as error:
+                    problems[field.name] = error
+        if problems:
+            raise ValidationError(problems)

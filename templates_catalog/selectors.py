@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from devpocket.errors import NotFound
 from templates_catalog.models import Template
-from templates_catalog.values import ALIASES
+from templates_catalog.values import ALIASES, NAME
 
 
 def templates_visible(*, is_admin: bool) -> QuerySet[Template]:
@@ -18,6 +18,8 @@ def templates_visible(*, is_admin: bool) -> QuerySet[Template]:
 def find_template(name: str, *, is_admin: bool = False) -> Template | None:
     """By name, any case, or by one of the other names it is known under."""
     wanted = name.strip().lower()
+    if not NAME.match(wanted):
+        return None
     return templates_visible(is_admin=is_admin).filter(pk=ALIASES.get(wanted, wanted)).first()
 
 

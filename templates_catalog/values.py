@@ -8,7 +8,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 
-SLUG = RegexValidator(r"^[a-z0-9][a-z0-9._-]{0,49}\Z", "Only lower-case letters, digits, '.', '_' and '-', 50 at most.")
+NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,49}\Z")
+SLUG = RegexValidator(NAME.pattern, "Only lower-case letters, digits, '.', '_' and '-', 50 at most.")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 VARIABLES_MAX, VARIABLE_VALUE_MAX = 100, 4096
 RESERVED_PREFIX = "DEVPOCKET_"

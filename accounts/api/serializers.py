@@ -82,6 +82,13 @@ def token_pair(sign_in: SignIn) -> dict[str, Any]:
     }
 
 
+class LowerCaseEmailField(serializers.EmailField):
+    """Lower-cased before it is validated: some letters become two, which the length has to count."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return str(super().to_internal_value(data)).lower()
+
+
 class RegisterSerializer(serializers.Serializer):
     username = serializers.RegexField(
         r"^[A-Za-z0-9_-]+\Z",
@@ -93,7 +100,7 @@ class RegisterSerializer(serializers.Serializer):
             "max_length": "Username must have at most 30 characters.",
         },
     )
-    email = serializers.EmailField(max_length=254)
+    email = LowerCaseEmailField(max_length=254)
     password = serializers.CharField(
         min_length=8,
         max_length=128,
@@ -106,9 +113,6 @@ class RegisterSerializer(serializers.Serializer):
     )
     full_name = serializers.CharField(max_length=100, required=False, allow_null=True, allow_blank=True, default=None)
     preferred_region = serializers.CharField(max_length=50, required=False, allow_null=True, default=None)
-
-    def validate_email(self, email: str) -> str:
-        return email.lower()
 
     def validate_full_name(self, name: str | None) -> str | None:
         return name or None
@@ -160,7 +164,7 @@ class LogoutSerializer(serializers.Serializer):
     """`refresh_token` is accepted and not needed: the access token already names the session."""
 
     refresh_token = serializers.CharField(max_length=4096, required=False, allow_null=True, allow_blank=True)
-    all = serializers.BooleanField(required=False, default=False)
+    all = serializers.BooleanField(required=False, allow_null=True, default=False)
 
 
 class MessageSerializer(serializers.Serializer):

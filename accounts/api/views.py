@@ -68,7 +68,7 @@ class RefreshBucket(Bucket):
 
     def key(self, request: Request, view: object) -> str:
         try:
-            return f"session:{parse_token(RefreshJWT, str(request.data.get('refresh_token'))).session_id}"
+            return f"session:{parse_token(RefreshJWT, request.data.get('refresh_token')).session_id}"
         except DomainError:
             return f"ip:{client_address(request._request)}"
 
@@ -94,5 +94,5 @@ class LogoutView(ApiView):
     def post(self, request: Request) -> Response:
         form = LogoutSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        services.session_logout(session=request.auth, every=form.validated_data["all"])
+        services.session_logout(session=request.auth, every=bool(form.validated_data["all"]))
         return Response({"message": "You are signed out."})

@@ -22,3 +22,8 @@ os.environ.update(
 )
 os.environ.setdefault("DATABASE_URL", "")
 os.environ.setdefault("REDIS_URL", "")
+if os.environ["REDIS_URL"]:
+    # Tests empty the cache: each of pytest-xdist's workers gets a database of Redis's 16, and its server another.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    redis_url = os.environ["REDIS_URL"].rstrip("/")
+    os.environ["REDIS_URL"], os.environ["SERVER_REDIS_URL"] = f"{redis_url}/{worker}", f"{redis_url}/{8 + worker}"

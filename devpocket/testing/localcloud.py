@@ -30,7 +30,7 @@ class LocalCloud:
                 "environments.localcloud",
                 *("--listen", listen, "--state", str(directory / "state"), "--ssh-port", str(SSH_PORT)),
                 *("--boot-seconds", "0.3", "--install-seconds", "0.3", "--action-seconds", "0.1"),
-                *("--detach-seconds", "0.2", "--rate-limit-per-minute", "100000", "--rate-limit-per-hour", "1000000"),
+                *("--detach-seconds", "0.2", "--rate-limit-per-minute", "100000", "--rate-limit-per-hour", "100000"),
                 *options,
             ],
             environment={"LOCALCLOUD_TOKEN": TOKEN},

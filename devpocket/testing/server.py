@@ -5,15 +5,36 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import requests
 
-from devpocket.testing.localcloud import SSH_PORT, TOKEN, LocalCloud
+from devpocket.testing.localcloud import SSH_PORT, TOKEN
 from devpocket.testing.processes import ROOT, Process
+
+
+@contextmanager
+def _database(directory: Path) -> Iterator[str]:
+    """The URL of a fresh database: on the server that DATABASE_URL names, else SQLite in the directory."""
+    given = os.environ.get("DATABASE_URL", "")
+    if not given.startswith("postgres"):
+        yield f"sqlite:///{directory}/db.sqlite3"
+        return
+    name = f"server_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(given, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    try:
+        yield urlsplit(given)._replace(path=f"/{name}").geturl()
+    finally:
+        with psycopg.connect(given, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 class Server:
@@ -26,14 +47,19 @@ class Server:
 
     @classmethod
     @contextmanager
-    def start(cls, localcloud: LocalCloud, directory: Path, **settings: str) -> Iterator[Server]:
+    def start(cls, cloud_url: str, directory: Path, **settings: str) -> Iterator[Server]:
+        with _database(directory) as database_url:
+            yield from cls._run(cloud_url, directory, {"DATABASE_URL": database_url, **settings})
+
+    @classmethod
+    def _run(cls, cloud_url: str, directory: Path, settings: dict[str, str]) -> Iterator[Server]:
         environment = {
             "DEBUG": "true",
             "SECRET_KEY": "test",
             "JWT_SIGNING_KEY": "0123456789abcdef0123456789abcdef",
             "FIELD_ENCRYPTION_KEYS": "test",
-            "DATABASE_URL": f"sqlite:///{directory}/db.sqlite3",
-            "DO_API_URL": localcloud.url,
+            "REDIS_URL": os.environ.get("SERVER_REDIS_URL", ""),
+            "DO_API_URL": cloud_url,
             "DO_TOKEN": TOKEN,
             "DROPLET_SSH_PORT": str(SSH_PORT),
             "CLOUD_POLL_SECONDS": "0.2",
@@ -73,6 +99,29 @@ class Server:
     def restart(self) -> None:
         """Start again on the same port, after `process.stop()` or `process.kill()`."""
         self.process = self._launch(self.url.rpartition(":")[2])
+
+    def sign_up(self, username: str) -> str:
+        """Register; the access token."""
+        body = {"username": username, "email": f"{username}@example.org", "password": "Correct-Horse-7"}
+        answer = self.ask("POST", "/auth/register", body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["access_token"])
+
+    def create(self, token: str, name: str, **fields: Any) -> str:
+        """Create an environment; its id."""
+        answer = self.ask("POST", "/environments", {"name": name, "template_id": "ubuntu", **fields}, token=token)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def wait_for(self, token: str, environment_id: str, *phases: str, limit_s: float = 30) -> dict[str, Any]:
+        """The environment, once it is in one of the phases. Raises: AssertionError after `limit_s`."""
+        give_up_at = time.monotonic() + limit_s
+        while True:
+            shown: dict[str, Any] = self.ask("GET", f"/environments/{environment_id}", token=token).json()
+            if shown["phase"] in phases:
+                return shown
+            assert time.monotonic() < give_up_at, f"still {shown['phase']}: {shown['error'] or shown['status_message']}"
+            time.sleep(0.05)
 
     def ask(self, method: str, path: str, body: Any = None, *, token: str = "") -> requests.Response:
         """One request of the API; `path` below /api/v1."""

@@ -6,7 +6,11 @@ from typing import Any
 
 from rest_framework import serializers
 
-from templates_catalog.models import Template
+from templates_catalog.models import Template, default_resources
+
+
+def texts(values: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items()}
 
 
 class TemplateSerializer(serializers.ModelSerializer):
@@ -43,6 +47,9 @@ class TemplateSerializer(serializers.ModelSerializer):
 
     def to_representation(self, template: Template) -> dict[str, Any]:
         shown = super().to_representation(template)
+        # Rows that came past the importer and the admin: phones decode these as texts, all of them (contract T20).
+        shown["default_resources"] = texts({**default_resources(), **template.default_resources})
+        shown["environment_variables"] = texts(template.environment_variables)
         if not self.context.get("is_admin"):
             shown["config"] = None
         return shown
