@@ -34,7 +34,8 @@ def _is_free(now: datetime) -> Q:
 def rows_due(*, limit: int) -> list[Environment]:
     """Rows to look at now that nobody holds, the longest waiting first."""
     now = timezone.now()
-    return list(Environment.objects.filter(_is_free(now), next_step_at__lte=now).order_by("next_step_at")[:limit])
+    due = Environment.objects.filter(_is_free(now), next_step_at__lte=now)
+    return list(due.only("pk", "phase", "desired_state").order_by("next_step_at")[:limit])
 
 
 def next_due_at(*, besides: Collection[UUID]) -> datetime | None:

@@ -15,7 +15,7 @@ from environments.models import Environment
 
 def environments_of(owner_id: UUID, *, with_terminated: bool = False) -> QuerySet[Environment]:
     """Newest first."""
-    rows = Environment.objects.filter(owner_id=owner_id).select_related("template")
+    rows = Environment.objects.filter(owner_id=owner_id).select_related("template").defer("host_private_key")
     return rows if with_terminated else rows.exclude(phase=Phase.TERMINATED)
 
 

@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncssh
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from accounts.keys import generate_pair
 from accounts.models import User
 from accounts.plans import plan_limits
 from devpocket.errors import NotFound
@@ -44,7 +44,7 @@ def environment_create(*, owner_id: UUID, template: Template, name: str, **colum
     Raises: EnvironmentLimitReached, NameTaken; then nothing was written.
     """
     environment_id = uuid.uuid4()
-    host_key = asyncssh.generate_private_key("ssh-ed25519", comment="devpocket")
+    host_key = generate_pair()
     try:
         with transaction.atomic():
             # The lock makes two parallel creates of one user take turns, so that both can't see room for the last one.
@@ -57,8 +57,8 @@ def environment_create(*, owner_id: UUID, template: Template, name: str, **colum
                 name=name,
                 slug=host_slug(name, environment_id),
                 status_message=MESSAGES[Phase.CREATING],
-                host_public_key=host_key.export_public_key().decode().strip(),
-                host_private_key=host_key.export_private_key().decode(),
+                host_public_key=host_key.public,
+                host_private_key=host_key.private,
                 **columns,
             )
             Template.objects.filter(pk=template.pk).update(usage_count=F("usage_count") + 1)

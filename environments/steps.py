@@ -105,9 +105,14 @@ async def _ensure_volume(environment: Environment, tools: Tools) -> None:
         await tools.record_facts(environment, volume_requested_at=timezone.now())
         tags = [SHARED_TAG, name]
         size_gb = environment.storage_size_gb
-        volume = await tools.cloud(
-            lambda cloud: cloud.volume_create(name=name, region=region, size_gb=size_gb, tags=tags)
-        )
+        try:
+            volume = await tools.cloud(
+                lambda cloud: cloud.volume_create(name=name, region=region, size_gb=size_gb, tags=tags)
+            )
+        except CloudRejected:  # the name may be taken by the volume of a lost answer that wasn't listed yet
+            volume = await tools.cloud(lambda cloud: cloud.volume_find(name=name, region=region))
+            if volume is None:
+                raise
     await tools.record_facts(environment, volume_id=volume.id)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from channels.db import database_sync_to_async
+from asgiref.sync import sync_to_async
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -52,8 +52,9 @@ def parse_id(raw: str) -> UUID:
         raise NotFound("There is no such environment.") from error
 
 
-def shown(environment: Environment, request: Request) -> dict[str, Any]:
-    return dict(EnvironmentSerializer(environment, context={"full_status": wants_full_status(request)}).data)
+def shown(request: Request, *environments: Environment) -> list[dict[str, Any]]:
+    context = {"full_status": wants_full_status(request)}
+    return list(EnvironmentSerializer(environments, many=True, context=context).data)
 
 
 class EnvironmentViewSet(AsyncApiViewSet):
@@ -84,7 +85,7 @@ class EnvironmentViewSet(AsyncApiViewSet):
         ],
     )
     async def alist(self, request: Request) -> Response:
-        return await database_sync_to_async(self._list)(request)
+        return await sync_to_async(self._list)(request)
 
     def _list(self, request: Request) -> Response:
         query = request.query_params
@@ -109,11 +110,11 @@ class EnvironmentViewSet(AsyncApiViewSet):
             rows = rows.filter(name__icontains=search)
         page = Page(request)
         environments, total = page.cut(rows)
-        return page.response([shown(row, request) for row in environments], total, plural="environments")
+        return page.response(shown(request, *environments), total, plural="environments")
 
     @extend_schema(request=CreateSerializer, responses={201: EnvironmentSerializer})
     async def acreate(self, request: Request) -> Response:
-        return await database_sync_to_async(self._create)(request)
+        return await sync_to_async(self._create)(request)
 
     def _create(self, request: Request) -> Response:
         check_may_create(request.user)
@@ -121,14 +122,14 @@ class EnvironmentViewSet(AsyncApiViewSet):
         form.is_valid(raise_exception=True)
         environment = create_from_request(request.user, form.validated_data)
         location = f"/api/v1/environments/{environment.pk}"
-        return Response(shown(environment, request), status=201, headers={"Location": location})
+        return Response(shown(request, environment)[0], status=201, headers={"Location": location})
 
     @extend_schema(responses=EnvironmentSerializer)
     async def aretrieve(self, request: Request, pk: str) -> Response:
-        return await database_sync_to_async(self._retrieve)(request, parse_id(pk))
+        return await sync_to_async(self._retrieve)(request, parse_id(pk))
 
     def _retrieve(self, request: Request, environment_id: UUID) -> Response:
-        return Response(shown(get_environment(environment_id, owner_id=request.user.pk), request))
+        return Response(shown(request, get_environment(environment_id, owner_id=request.user.pk))[0])
 
     @extend_schema(responses={204: None})
     async def adestroy(self, request: Request, pk: str) -> Response:
@@ -147,7 +148,7 @@ class EnvironmentViewSet(AsyncApiViewSet):
 
     async def _act(self, request: Request, pk: str, name: str) -> Environment:
         user_id = request.user.pk
-        return await database_sync_to_async(services.environment_act)(
+        return await sync_to_async(services.environment_act)(
             environment_id=parse_id(pk), owner_id=user_id, action=name, actor_id=user_id
         )
 

@@ -1,0 +1,199 @@
+"""Bringing environments up and down on a real local cloud, whatever answers get lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from channels.db import database_sync_to_async
+from django.utils import timezone
+
+from accounts.services import SignIn
+from devpocket.testing.localcloud import LocalCloud
+from environments import leases, services
+from environments.lifecycle import Desired, Phase
+from environments.models import Environment
+from environments.tests.conftest import Until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("provisioning")]
+
+Create = Callable[..., Environment]
+
+
+def is_running(row: Environment) -> bool:
+    return row.phase == Phase.RUNNING
+
+
+def is_gone(row: Environment) -> bool:
+    return row.torn_down_at is not None
+
+
+async def act(environment: Environment, action: str) -> None:
+    await database_sync_to_async(services.environment_act)(
+        environment_id=environment.pk, owner_id=environment.owner_id, action=action, actor_id=environment.owner_id
+    )
+
+
+async def change(environment: Environment, **columns: Any) -> None:
+    await database_sync_to_async(Environment.objects.filter(pk=environment.pk).update)(**columns)
+
+
+async def asked(cloud: LocalCloud, call: str, *arguments: Any) -> Any:
+    return await asyncio.to_thread(getattr(cloud, call), *arguments)
+
+
+async def assert_one_of_each(cloud: LocalCloud, row: Environment) -> None:
+    droplets = await asked(cloud, "droplets", row.tag)
+    volumes = await asked(cloud, "volumes", row.tag)
+    assert [droplet["id"] for droplet in droplets] == [row.droplet_id]
+    assert [(volume["id"], volume["droplet_ids"]) for volume in volumes] == [(row.volume_id, [row.droplet_id])]
+
+
+async def assert_none_left(cloud: LocalCloud, row: Environment) -> None:
+    assert await asked(cloud, "droplets", row.tag) == []
+    assert await asked(cloud, "volumes", row.tag) == []
+
+
+async def test_an_environment_comes_up_through_its_phases(
+    ann: SignIn, create: Create, cloud: LocalCloud, until: Until
+) -> None:
+    row = await until(await database_sync_to_async(create)(ann), is_running)
+    assert (row.progress, row.installation_completed, row.desired_state) == (100, True, Desired.RUNNING)
+    await assert_one_of_each(cloud, row)
+    events = await database_sync_to_async(lambda: [event.phase for event in row.events.all()])()
+    assert events == ["creating", "provisioning", "installing", "configuring", "running"]
+
+
+@pytest.mark.parametrize("path", ["/v2/droplets$", "/v2/volumes$"])
+async def test_a_lost_create_reply_does_not_create_twice(
+    path: str, ann: SignIn, create: Create, cloud: LocalCloud, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("environments.steps.ADOPT_WINDOW_S", 1)
+    await asyncio.to_thread(cloud.misbehave, "lose_answer", method="POST", path=path)
+    row = await until(await database_sync_to_async(create)(ann), is_running)
+    await assert_one_of_each(cloud, row)
+
+
+async def test_doubled_droplets_are_reduced_to_one(
+    ann: SignIn, create: Create, cloud: LocalCloud, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both answers lost, and the listing so late that the second create was right to be made."""
+    monkeypatch.setattr("environments.steps.ADOPT_WINDOW_S", 0)
+    await asyncio.to_thread(cloud.misbehave, "lose_answer", method="POST", path="/v2/droplets$")
+    await asyncio.to_thread(cloud.misbehave, "status", status=500, method="GET", path="/v2/droplets", count=2)
+    row = await until(await database_sync_to_async(create)(ann), is_running)
+    await assert_one_of_each(cloud, row)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_cloud_in_trouble_only_delays(
+    status: int, ann: SignIn, create: Create, cloud: LocalCloud, until: Until
+) -> None:
+    await asyncio.to_thread(cloud.misbehave, "status", status=status, method="POST", count=2)
+    row = await until(await database_sync_to_async(create)(ann), is_running)
+    await assert_one_of_each(cloud, row)
+
+
+async def test_stop_and_start_keep_the_machine_and_its_files(
+    ann: SignIn, create: Create, cloud: LocalCloud, until: Until
+) -> None:
+    row = await until(await database_sync_to_async(create)(ann), is_running)
+    await act(row, "stop")
+    stopped = await until(row, lambda now: now.phase == Phase.STOPPED)
+    [droplet] = await asked(cloud, "droplets", row.tag)
+    assert (stopped.desired_state, droplet["status"]) == (Desired.STOPPED, "off")
+    await act(row, "start")
+    again = await until(row, is_running)
+    assert again.droplet_id == row.droplet_id
+    await assert_one_of_each(cloud, again)
+
+
+@pytest.mark.parametrize(
+    "phase", [Phase.CREATING, Phase.PROVISIONING, Phase.INSTALLING, Phase.CONFIGURING, Phase.RUNNING, Phase.STOPPING]
+)
+async def test_delete_in_every_phase_leaves_nothing_behind(
+    phase: Phase, ann: SignIn, create: Create, cloud: LocalCloud, until: Until
+) -> None:
+    row = await database_sync_to_async(create)(ann)
+    if phase == Phase.STOPPING:
+        await until(row, is_running)
+        await act(row, "stop")
+    else:
+        order = list(Phase)
+        await until(row, lambda now: order.index(Phase(now.phase)) >= order.index(phase))
+    await act(row, "delete")
+    gone = await until(row, is_gone)
+    assert (gone.phase, gone.desired_state) == (Phase.TERMINATED, Desired.DELETED)
+    await assert_none_left(cloud, gone)
+
+
+async def test_delete_goes_on_until_the_cloud_confirms(
+    ann: SignIn, create: Create, cloud: LocalCloud, until: Until
+) -> None:
+    row = await until(await database_sync_to_async(create)(ann), is_running)
+    await asyncio.to_thread(cloud.misbehave, "status", status=503, method="DELETE", count=4)
+    await act(row, "delete")
+    await assert_none_left(cloud, await until(row, is_gone))
+
+
+async def test_a_droplet_that_vanishes_is_told(ann: SignIn, create: Create, cloud: LocalCloud, until: Until) -> None:
+    row = await until(await database_sync_to_async(create)(ann), is_running)
+    await asyncio.to_thread(cloud.ask, "POST", f"/_localcloud/droplets/{row.droplet_id}/vanish")
+    await change(row, next_step_at=timezone.now())  # instead of waiting for the next look, a minute away
+    lost = await until(row, lambda now: now.phase == Phase.ERROR)
+    assert (lost.error_code, lost.error_phase) == ("droplet_missing", Phase.RUNNING)
+    await act(row, "delete")
+    await assert_none_left(cloud, await until(row, is_gone))
+
+
+async def test_a_machine_powered_off_outside_is_stopped(
+    ann: SignIn, create: Create, cloud: LocalCloud, until: Until
+) -> None:
+    row = await until(await database_sync_to_async(create)(ann), is_running)
+    await asyncio.to_thread(cloud.ask, "POST", f"/_localcloud/droplets/{row.droplet_id}/poweroff")
+    await change(row, next_step_at=timezone.now())
+    stopped = await until(row, lambda now: now.phase == Phase.STOPPED)
+    assert stopped.desired_state == Desired.STOPPED
+
+
+async def test_a_phase_past_its_deadline_is_given_up(
+    ann: SignIn, create: Create, cloud: LocalCloud, until: Until
+) -> None:
+    await asyncio.to_thread(cloud.misbehave, "never_active")
+    row = await until(await database_sync_to_async(create)(ann), lambda now: now.droplet_id is not None)
+    await change(row, deadline_at=timezone.now() - timedelta(seconds=1))
+    late = await until(row, lambda now: now.phase == Phase.ERROR)
+    assert (late.error_code, late.next_step_at) == ("provisioning_timeout", None)
+
+
+async def test_a_refused_create_says_why(ann: SignIn, create: Create, cloud: LocalCloud, until: Until) -> None:
+    environment = await database_sync_to_async(create)(ann)
+    await change(environment, image="no-such-image")
+    row = await until(environment, lambda now: now.phase == Phase.ERROR)
+    assert row.error_code == "cloud_error"
+    assert "422" in row.error_message
+
+
+async def test_a_revoked_token_keeps_the_row_waiting(
+    ann: SignIn, create: Create, cloud: LocalCloud, until: Until
+) -> None:
+    await asyncio.to_thread(cloud.misbehave, "status", status=401, path="/v2/(volumes|droplets)", count=50)
+    row = await until(await database_sync_to_async(create)(ann), lambda now: now.failed_steps > 0)
+    assert row.phase == Phase.CREATING
+    assert row.next_step_at is not None
+    assert row.next_step_at > timezone.now() + timedelta(seconds=30)
+
+
+async def test_a_held_row_is_left_alone_until_its_lease_ends(
+    ann: SignIn, create: Create, cloud: LocalCloud, until: Until
+) -> None:
+    held = timezone.now() + timedelta(seconds=1.5)
+    environment = await database_sync_to_async(create)(ann)
+    await change(environment, lease_owner="somebody-else", lease_until=held, volume_requested_at=None)
+    row = await until(environment, is_running)
+    assert row.phase_changed_at > held
+    with pytest.raises(leases.LeaseLost):
+        await database_sync_to_async(leases.facts_record)(row, owner="somebody-else", droplet_ip="127.0.0.1")
