@@ -9,7 +9,7 @@ run: ready
 	@exec $(BIN)/python manage.py develop
 
 test: ready-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
 lint: ready-dev
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.cache import cache
@@ -17,6 +18,9 @@ from devpocket.testing.localcloud import LocalCloud
 from devpocket.testing.server import Server
 
 PASSWORD = "Correct-Horse-7"
+
+hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)

@@ -46,7 +46,7 @@ def parsed(spec: MachineSpec) -> dict[str, object]:
     return dict(yaml.safe_load(text))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(NAMES.filter(lambda name: name not in SHELLS_OWN), VALUES, max_size=5))
 def test_variables_come_out_of_a_real_shell_byte_for_byte(variables: dict[str, str]) -> None:
     script = environment_file(variables, environment_id="1") + "exec env -0"
