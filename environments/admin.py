@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from environments.models import Environment, EnvironmentEvent
 
@@ -35,6 +37,9 @@ class EnvironmentAdmin(admin.ModelAdmin):
     search_fields = ["id", "name", "owner__username", "owner__email", "droplet_id", "droplet_ip", "volume_id"]
     exclude = ["environment_variables", "password_hash", "host_private_key"]
     inlines = [EventInline]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Environment]:
+        return super().get_queryset(request).defer(*self.exclude)  # secrets aren't even decrypted for a list
 
     def get_readonly_fields(self, request: object, obj: object = None) -> list[str]:
         return [field.name for field in Environment._meta.fields if field.name not in self.exclude]

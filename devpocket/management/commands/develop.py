@@ -57,7 +57,7 @@ class Command(BaseCommand):
         call_command("import_templates", stdout=io.StringIO())
         password = self._admin()
         children: dict[str, subprocess.Popen[bytes]] = {}
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _interrupt)
         try:
             if settings.USES_LOCALCLOUD:
@@ -132,7 +132,7 @@ def example(port: int) -> str:
             f'curl -s {api}/templates -H "Authorization: Bearer $DEVPOCKET_TOKEN"; echo',
             f'curl -s {api}/environments -H "Authorization: Bearer $DEVPOCKET_TOKEN" {json_header} '
             '-d \'{"name":"First","template_id":"python"}\'; echo',
-            f'for i in 1 2 3 4 5 6; do curl -s {api}/environments -H "Authorization: Bearer $DEVPOCKET_TOKEN" '
+            f'for i in 1 2 3 4 5 6 7 8; do curl -s {api}/environments -H "Authorization: Bearer $DEVPOCKET_TOKEN" '
             '| grep -o \'"phase":"[a-z]*"\'; sleep 1; done',
             ".venv/bin/python manage.py connect First   # type: echo $((6*7))   leave: Enter, then ~.",
         ]
