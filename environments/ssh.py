@@ -6,16 +6,18 @@ Every connection, the first included, must show the host key that we made and in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 import asyncssh
 
-CONNECT_TIMEOUT_S = 10
+CONNECT_TIMEOUT_S = 10.0  # also for a channel on a connection that is up
 KEEPALIVE_S, KEEPALIVE_COUNT = 15, 3  # a dead machine is noticed after 45 s
 IDLE_CLOSE_S = 60.0
+CLOSE_LIMIT_S = 2.0
 COMMAND_OUTPUT_MAX_BYTES = 256 * 1024
+REASON_MAX_CHARS = 200  # of what a machine says when it refuses: it goes into our log
 # AES-GCM first: with AES instructions it takes a third less CPU than asyncssh's default of ChaCha20 (measured on the
 # way of a terminal's bytes: 9.0 against 13.4 CPU seconds a GiB).
 CIPHERS = [
@@ -51,7 +53,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`exit_status` None: ended by a signal, or the connection was lost."""
+    """`exit_status` None: ended by a signal, by a lost connection, or by us since it printed more than is kept."""
 
     exit_status: int | None
     stdout: str
@@ -78,8 +80,33 @@ async def dial(target: Target) -> asyncssh.SSHClientConnection:
         )
     except asyncssh.HostKeyNotVerifiable as error:
         raise HostKeyMismatch(f"the host key of {target.host} is not the one that was injected") from error
-    except (OSError, asyncssh.Error, TimeoutError) as error:
-        raise SSHUnavailable(f"{type(error).__name__}: {error}") from error
+    except (OSError, asyncssh.Error) as error:  # TimeoutError is an OSError
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: Exception) -> SSHUnavailable:
+    return SSHUnavailable(f"{type(error).__name__}: {error}"[:REASON_MAX_CHARS])
+
+
+class Lease:
+    """A hold on a target's connection, which stays open until it is released."""
+
+    def __init__(self, connection: asyncssh.SSHClientConnection, release: Callable[[], None]) -> None:
+        self.connection = connection
+        self._release: Callable[[], None] | None = release
+
+    def release(self) -> None:
+        """Let go. Harmless the second time."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+T = TypeVar("T")
 
 
 class SSHPool:
@@ -88,95 +115,173 @@ class SSHPool:
     def __init__(self, *, idle_close_s: float = IDLE_CLOSE_S) -> None:
         self._idle_close_s = idle_close_s
         self._slots: dict[Target, _Slot] = {}
+        self._abandoned: set[asyncio.Future[Any]] = set()
 
-    @asynccontextmanager
-    async def use(self, target: Target) -> AsyncIterator[asyncssh.SSHClientConnection]:
-        """The target's connection, held open for the time of the block. Raises: SSHUnavailable, HostKeyMismatch."""
-        slot = self._slots.setdefault(target, _Slot())
+    # --- Connections
+
+    async def acquire(self, target: Target) -> Lease:
+        """The target's connection. Raises: SSHUnavailable, HostKeyMismatch."""
+        slot = self._slots.setdefault(target, _Slot(target))
         slot.users += 1
         slot.cancel_close()
         try:
-            async with slot.dialling:
-                if slot.connection is None or slot.connection.is_closed():
-                    slot.connection = await dial(target)
-            yield slot.connection
-        finally:
-            slot.users -= 1
-            if slot.users == 0:
-                if slot.connection is None or slot.connection.is_closed():
-                    self._drop(target, slot)
-                else:
-                    loop = asyncio.get_running_loop()
-                    slot.closer = loop.call_later(self._idle_close_s, self._drop, target, slot)
+            return Lease(await self._connected(slot), lambda: self._released(slot))
+        except BaseException:
+            self._released(slot)
+            raise
 
-    def _drop(self, target: Target, slot: _Slot) -> None:
+    async def _connected(self, slot: _Slot) -> asyncssh.SSHClientConnection:
+        if slot.connection is not None and not slot.connection.is_closed():
+            return slot.connection
+        if slot.dialling is None:
+            slot.dialling = asyncio.create_task(dial(slot.target), name=f"ssh-dial-{slot.target.host}")
+            slot.dialling.add_done_callback(lambda task: self._dialled(slot, task))
+        return await asyncio.shield(slot.dialling)  # whoever leaves takes nothing from the others that wait
+
+    def _dialled(self, slot: _Slot, task: asyncio.Task[asyncssh.SSHClientConnection]) -> None:
+        slot.dialling = None
+        if not task.cancelled() and task.exception() is None:
+            slot.connection = task.result()
+        self._rest(slot)
+
+    def _released(self, slot: _Slot) -> None:
+        slot.users -= 1
+        self._rest(slot)
+
+    def _rest(self, slot: _Slot) -> None:
+        """Nobody uses the connection: close it after a while, or at once where it is of no more use."""
+        if slot.users or slot.dialling is not None:
+            return
+        if slot.connection is None or slot.connection.is_closed() or self._slots.get(slot.target) is not slot:
+            self._drop(slot)
+        else:
+            slot.cancel_close()
+            slot.closer = asyncio.get_running_loop().call_later(self._idle_close_s, self._drop, slot)
+
+    def _retire(self, connection: asyncssh.SSHClientConnection) -> None:
+        """Give a connection that doesn't answer to nobody else; those on it may keep it."""
+        for target, slot in list(self._slots.items()):
+            if slot.connection is connection:
+                del self._slots[target]
+
+    def _drop(self, slot: _Slot) -> None:
         slot.cancel_close()
-        if self._slots.get(target) is slot:
-            del self._slots[target]
+        if self._slots.get(slot.target) is slot:
+            del self._slots[slot.target]
         if slot.connection is not None:
             slot.connection.close()
 
     async def aclose(self) -> None:
         """Close every connection, in use or not."""
-        slots = list(self._slots.items())
-        for target, slot in slots:
-            self._drop(target, slot)
-        for _, slot in slots:
+        slots = list(self._slots.values())
+        for slot in slots:
+            if slot.dialling is not None:
+                slot.dialling.cancel()
+                await asyncio.wait({slot.dialling}, timeout=CLOSE_LIMIT_S)
+            self._drop(slot)
+        for slot in slots:
             if slot.connection is not None:
                 try:
-                    async with asyncio.timeout(2):
+                    async with asyncio.timeout(CLOSE_LIMIT_S):
                         await slot.connection.wait_closed()
                 except TimeoutError:
                     slot.connection.abort()
+        if self._abandoned:
+            await asyncio.wait(self._abandoned, timeout=CLOSE_LIMIT_S)
+
+    # --- What runs on them
 
     async def run(self, target: Target, command: str, *, timeout_s: float) -> Result:
         """Run a command and give the first 256 KiB of its output. Raises: SSHUnavailable, HostKeyMismatch."""
         try:
-            async with asyncio.timeout(timeout_s), self.use(target) as connection:
-                process: asyncssh.SSHClientProcess[bytes]
-                async with connection.create_process(command, encoding=None, stderr=asyncssh.DEVNULL) as process:
-                    output = await process.stdout.read(COMMAND_OUTPUT_MAX_BYTES)
-                    if process.stdout.at_eof():
-                        await process.wait_closed()
-                    return Result(process.exit_status, output.decode(errors="replace"))
+            async with asyncio.timeout(timeout_s):
+                lease = await self.acquire(target)
+                try:
+                    return await self._run(lease.connection, command)
+                finally:
+                    lease.release()
         except TimeoutError as error:
             raise SSHUnavailable(f"no answer within {timeout_s:g} s") from error
         except (OSError, asyncssh.Error) as error:
-            raise SSHUnavailable(f"{type(error).__name__}: {error}") from error
+            raise _unavailable(error) from error
+
+    async def _run(self, connection: asyncssh.SSHClientConnection, command: str) -> Result:
+        process: asyncssh.SSHClientProcess[bytes] = await self._opened(
+            connection,
+            connection.create_process(command, encoding=None, stderr=asyncssh.DEVNULL),
+            lambda process: process,
+        )
+        try:
+            chunks, room = [], COMMAND_OUTPUT_MAX_BYTES
+            while room > 0 and (chunk := await process.stdout.read(room)):
+                chunks.append(chunk)
+                room -= len(chunk)
+            if room > 0:
+                await process.wait_closed()
+            return Result(process.exit_status, b"".join(chunks).decode(errors="replace"))
+        finally:
+            process.close()  # without waiting: a machine that doesn't answer must not hold us up
+
+    async def open_terminal(
+        self,
+        connection: asyncssh.SSHClientConnection,
+        session: Callable[[], asyncssh.SSHClientSession[bytes]],
+        *,
+        command: str,
+        cols: int,
+        rows: int,
+    ) -> None:
+        """Open a PTY that runs `command`; `session` gets its channel and its bytes. Raises: SSHUnavailable."""
+        opening = connection.create_session(
+            session,
+            command,
+            term_type=TERMINAL_TYPE,
+            term_size=(cols, rows),
+            encoding=None,
+            window=TERMINAL_WINDOW_BYTES,
+        )
+        try:
+            await self._opened(connection, opening, lambda opened: opened[0])
+        except (OSError, asyncssh.Error) as error:
+            raise _unavailable(error) from error
+
+    async def _opened(
+        self,
+        connection: asyncssh.SSHClientConnection,
+        opening: Awaitable[T],
+        channel_of: Callable[[T], _Closable],
+    ) -> T:
+        """Wait for a channel to open, CONNECT_TIMEOUT_S at most.
+
+        Cancelling asyncssh in the middle of it would leave the channel open for as long as the connection lasts. So
+        what nobody waits for any more goes on by itself, and is closed once there is something to close.
+        """
+        task = asyncio.ensure_future(opening)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return await asyncio.shield(task)
+        except BaseException as error:
+            if isinstance(error, TimeoutError):
+                self._retire(connection)
+            self._abandoned.add(task)
+            task.add_done_callback(lambda task: self._close_abandoned(task, channel_of))
+            raise
+
+    def _close_abandoned(self, task: asyncio.Future[T], channel_of: Callable[[T], _Closable]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled() and task.exception() is None:
+            channel_of(task.result()).close()
 
 
 @dataclass(slots=True, eq=False)
 class _Slot:
+    target: Target
     connection: asyncssh.SSHClientConnection | None = None
+    dialling: asyncio.Task[asyncssh.SSHClientConnection] | None = None
     users: int = 0
     closer: asyncio.TimerHandle | None = None
-    dialling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def cancel_close(self) -> None:
         if self.closer is not None:
             self.closer.cancel()
             self.closer = None
-
-
-async def open_terminal(
-    connection: asyncssh.SSHClientConnection,
-    session: Callable[[], asyncssh.SSHClientSession[bytes]],
-    *,
-    command: str,
-    cols: int,
-    rows: int,
-) -> asyncssh.SSHClientChannel[bytes]:
-    """Open a PTY that runs `command`; `session` receives its bytes. Raises: SSHUnavailable."""
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            channel, _ = await connection.create_session(
-                session,
-                command,
-                term_type=TERMINAL_TYPE,
-                term_size=(cols, rows),
-                encoding=None,
-                window=TERMINAL_WINDOW_BYTES,
-            )
-            return channel
-    except (OSError, asyncssh.Error, TimeoutError) as error:
-        raise SSHUnavailable(f"{type(error).__name__}: {error}") from error

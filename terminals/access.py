@@ -106,11 +106,10 @@ def _is_origin_allowed(origin: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How an open socket's sign-in and environment are now. `target`: how to reach the machine, while it runs."""
+    """How an open socket's sign-in and environment are now. `environment` None: its row is gone."""
 
     is_session_live: bool
     environment: Environment | None
-    target: Target | None = None
 
     @property
     def is_running(self) -> bool:
@@ -125,6 +124,10 @@ def look_again(access: Access) -> Standing:
     """Sync. A deleted environment is still given, with its last phase, for the status that tells of it."""
     rows = environments_of(access.user_id, with_terminated=True)
     environment = rows.filter(pk=access.environment.pk).first()
-    running = environment is not None and environment.phase == Phase.RUNNING
-    target = target_for(environment) if running and environment is not None else None
-    return Standing(is_session_live(access.session_id), environment, target)
+    return Standing(is_session_live(access.session_id), environment)
+
+
+def find_target(access: Access) -> Target | None:
+    """How to reach the environment's machine; None while it doesn't run. Sync."""
+    running = environments_of(access.user_id).filter(pk=access.environment.pk, phase=Phase.RUNNING).first()
+    return None if running is None else target_for(running)

@@ -12,16 +12,14 @@ from __future__ import annotations
 import asyncio
 import codecs
 import secrets
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from uuid import UUID
 
 import asyncssh
 import structlog
 
-from devpocket.tasks import TaskOwner
-from environments.ssh import SSHPool, Target, open_terminal
+from environments.ssh import Lease, SSHPool, Target
 from terminals.protocol import ResumePoint
 from terminals.replay import ReplayBuffer
 
@@ -29,15 +27,21 @@ log = structlog.get_logger(__name__)
 
 REPLAY_BYTES = 1024 * 1024
 UNSENT_MAX_BYTES = 256 * 1024  # what a viewer may be behind before the channel is stopped
+# Away, it may fall behind further; the rest of the buffer holds what was sent last, which may never have arrived.
+UNSENT_AWAY_MAX_BYTES = REPLAY_BYTES - UNSENT_MAX_BYTES
 FRAME_MAX_BYTES = 16 * 1024  # contract 9.3
-FIRST_COLS, FIRST_ROWS = 80, 24
+FIRST_SIZE = (80, 24)
+RESIZE_EVERY_S = 0.05  # SSH has no flow control for resizes, so a flood of them is reduced to its last one
 LINGERING_MAX = 4  # streams without a viewer kept for an environment
+LINGERING_TOTAL_MAX = 256  # and for all of them together: 256 MiB at the very most
 
 
 class Stream(asyncssh.SSHClientSession[bytes]):
     """One PTY. At most one viewer at a time reads it; a second one takes its place."""
 
-    def __init__(self, environment_id: UUID, session: str, on_end: Callable[[Stream], None]) -> None:
+    def __init__(
+        self, environment_id: UUID, session: str, size: tuple[int, int], on_end: Callable[[Stream], None]
+    ) -> None:
         self.id = secrets.token_urlsafe(12)
         self.environment_id, self.session = environment_id, session
         self.replay = ReplayBuffer(REPLAY_BYTES)
@@ -46,12 +50,14 @@ class Stream(asyncssh.SSHClientSession[bytes]):
         self.exit_status: int | None = None
         self.ended = asyncio.Event()
         self.lingering: asyncio.TimerHandle | None = None
-        self.connection = AsyncExitStack()  # holds the shared SSH connection open
+        self.lease: Lease | None = None  # holds the shared SSH connection open
         self._on_end = on_end
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._is_paused = False
         self._writable = asyncio.Event()
         self._writable.set()
+        self._size = self._size_wanted = size
+        self._resizing: asyncio.TimerHandle | None = None
 
     @property
     def shell_exited(self) -> bool:
@@ -88,8 +94,8 @@ class Stream(asyncssh.SSHClientSession[bytes]):
     # --- Called by the viewer
 
     def _pace(self) -> None:
-        """Stop or restart the channel by how far its reader is behind. Away, it may fall behind by the whole buffer."""
-        room = UNSENT_MAX_BYTES if self.viewer is not None else REPLAY_BYTES
+        """Stop or restart the channel by how far its reader is behind."""
+        room = UNSENT_MAX_BYTES if self.viewer is not None else UNSENT_AWAY_MAX_BYTES
         should_pause = self.replay.end - self.sent_offset >= room
         if self._channel is not None and should_pause != self._is_paused:
             self._is_paused = should_pause
@@ -102,20 +108,45 @@ class Stream(asyncssh.SSHClientSession[bytes]):
         self.sent_offset = offset
         self._pace()
 
-    async def write(self, data: bytes) -> None:
-        """Type. Waits while the machine takes no more, which is how a client is slowed down."""
-        if self._channel is None or self.ended.is_set():
-            return
-        self._channel.write(data)
+    def write(self, data: bytes) -> None:
+        """Type. Never waits: `writable` does, which is how a client is slowed down."""
+        self._resize_now()  # what is typed after a resize finds the new size
+        if self._channel is not None:
+            with suppress(OSError):  # closed by the machine: told once its last bytes are through
+                self._channel.write(data)
+
+    @property
+    def is_writable(self) -> bool:
+        return self._writable.is_set()
+
+    async def writable(self) -> None:
+        """Wait until the machine has taken most of what was typed, or is gone."""
         await self._writable.wait()
 
     def resize(self, cols: int, rows: int) -> None:
-        if self._channel is not None and not self.ended.is_set():
-            self._channel.change_terminal_size(cols, rows)
+        self._size_wanted = (cols, rows)
+        if self._resizing is None:
+            self._resize_now()
+            self._resizing = asyncio.get_running_loop().call_later(RESIZE_EVERY_S, self._resize_later)
+
+    def _resize_later(self) -> None:
+        self._resizing = None
+        self._resize_now()
+
+    def _resize_now(self) -> None:
+        if self._channel is not None and self._size != self._size_wanted and not self.ended.is_set():
+            self._size = self._size_wanted
+            self._channel.change_terminal_size(*self._size)
 
     def close(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
+        """Hang up. The tmux session lives on."""
+        for timer in (self.lingering, self._resizing):
+            if timer is not None:
+                timer.cancel()
+        if self._channel is not None and not self.ended.is_set():
+            self._channel.abort()  # close() would first wait for a machine that reads nothing
+        if self.lease is not None:
+            self.lease.release()
 
 
 class Viewer:
@@ -130,24 +161,33 @@ class Viewer:
     def notice(self) -> None:
         self._news.set()
 
-    async def follow(self) -> AsyncIterator[tuple[str, int]]:
+    async def follow(self) -> AsyncGenerator[tuple[str, int], None]:
         """Text as it comes, whole characters, with the offset of its end; ends with the stream, or when replaced.
 
         Invalid bytes become U+FFFD. A character of which only a part has come waits for the rest.
         """
+        replay = self.stream.replay
         while not self.replaced:
             self._news.clear()  # before looking, so that no wake-up is missed
-            final = self.stream.ended.is_set()
-            first, data = self.stream.replay.since(self.offset, FRAME_MAX_BYTES)
-            text, used = codecs.utf_8_decode(data, "replace", final)
+            has_ended = self.stream.ended.is_set()
+            first, data = replay.since(self.offset, FRAME_MAX_BYTES)
+            text, used = _decode(data, final=has_ended and first + len(data) == replay.end)
             if used:
                 self.offset = first + used
                 yield text, self.offset
                 self.stream.sent(self.offset)
-            elif final:
+            elif has_ended:
                 return
             else:
                 await self._news.wait()
+
+
+def _decode(data: bytes, *, final: bool) -> tuple[str, int]:
+    """Text of FRAME_MAX_BYTES in UTF-8 at most, and how many bytes it was made of: the rest isn't complete yet."""
+    text, used = codecs.utf_8_decode(data, "replace", final)
+    if "\ufffd" in text and len(text.encode()) > FRAME_MAX_BYTES:  # each invalid byte has become three
+        return codecs.utf_8_decode(data[: FRAME_MAX_BYTES // 3], "replace", False)
+    return text, used
 
 
 class Hub:
@@ -155,8 +195,8 @@ class Hub:
 
     def __init__(self, pool: SSHPool, *, resume_s: float) -> None:
         self._pool, self._resume_s = pool, resume_s
-        self._streams: OrderedDict[str, Stream] = OrderedDict()  # those whose viewer left longest ago first
-        self._tasks = TaskOwner()
+        self._streams: dict[str, Stream] = {}
+        self._away: dict[str, Stream] = {}  # those without a viewer; whose left longest ago comes first
 
     def resume(self, environment_id: UUID, session: str, point: ResumePoint) -> Viewer | None:
         """Go on reading a stream where the client left off; None where stream or bytes are gone."""
@@ -165,20 +205,23 @@ class Hub:
             stream is None
             or stream.ended.is_set()
             or (stream.environment_id, stream.session) != (environment_id, session)
+            or not stream.replay.start <= point.offset <= stream.replay.end
         ):
-            return None
-        if not stream.replay.start <= point.offset <= stream.replay.end:
             return None
         return self._view(stream, point.offset)
 
-    async def open(self, environment_id: UUID, session: str, *, target: Target, command: str) -> Viewer:
-        """A new PTY on the machine. Raises: SSHUnavailable, HostKeyMismatch."""
-        stream = Stream(environment_id, session, self._ended)
+    async def open(
+        self, environment_id: UUID, session: str, *, target: Target, command: str, size: tuple[int, int] = FIRST_SIZE
+    ) -> Viewer:
+        """A new PTY on the machine, `size` its columns and rows. Raises: SSHUnavailable, HostKeyMismatch."""
+        stream = Stream(environment_id, session, size, self._ended)
+        stream.lease = await self._pool.acquire(target)
         try:
-            connection = await stream.connection.enter_async_context(self._pool.use(target))
-            await open_terminal(connection, lambda: stream, command=command, cols=FIRST_COLS, rows=FIRST_ROWS)
+            await self._pool.open_terminal(
+                stream.lease.connection, lambda: stream, command=command, cols=size[0], rows=size[1]
+            )
         except BaseException:
-            await stream.connection.aclose()
+            stream.close()
             raise
         self._streams[stream.id] = stream
         log.info("terminal_opened", environment=str(environment_id), stream=stream.id)
@@ -188,45 +231,42 @@ class Hub:
         if stream.viewer is not None:
             stream.viewer.replaced = True
             stream.viewer.notice()
+        self._away.pop(stream.id, None)
         if stream.lingering is not None:
             stream.lingering.cancel()
-            stream.lingering = None
         stream.viewer = Viewer(stream, offset)
         stream.sent(offset)
         return stream.viewer
 
-    async def leave(self, viewer: Viewer) -> None:
+    def leave(self, viewer: Viewer) -> None:
         """The viewer's socket is gone. Its stream waits for it to come back, for a while."""
         stream = viewer.stream
         if stream.viewer is not viewer:
             return  # another socket has the stream now
         stream.viewer = None
         if stream.ended.is_set():
-            await self.end(stream)
-            return
+            return self.end(stream)
         stream.sent(viewer.offset)
-        self._streams.move_to_end(stream.id)
-        stream.lingering = asyncio.get_running_loop().call_later(self._resume_s, stream.close)
-        away = [
-            one for one in self._streams.values() if one.environment_id == stream.environment_id and one.viewer is None
-        ]
+        stream.lingering = asyncio.get_running_loop().call_later(self._resume_s, self.end, stream)
+        self._away[stream.id] = stream
+        away = [one for one in self._away.values() if one.environment_id == stream.environment_id]
         for one in away[:-LINGERING_MAX]:
-            one.close()
+            self.end(one)
+        while len(self._away) > LINGERING_TOTAL_MAX:
+            self.end(next(iter(self._away.values())))
 
     def _ended(self, stream: Stream) -> None:
         """A channel has closed. Where somebody still reads its last bytes, leaving ends it."""
-        if stream.viewer is None and stream.id in self._streams:
-            self._tasks.start(self.end(stream), name=f"end-{stream.id}")
+        if stream.viewer is None:
+            self.end(stream)
 
-    async def end(self, stream: Stream) -> None:
-        """Forget a stream and let its connection go. The tmux session lives on."""
+    def end(self, stream: Stream) -> None:
+        """Forget a stream and let its connection go."""
         self._streams.pop(stream.id, None)
-        if stream.lingering is not None:
-            stream.lingering.cancel()
+        self._away.pop(stream.id, None)
         stream.close()
-        await stream.connection.aclose()
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
+        """End all of them."""
         for stream in list(self._streams.values()):
-            await self.end(stream)
-        await self._tasks.aclose()
+            self.end(stream)

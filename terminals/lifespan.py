@@ -18,4 +18,4 @@ async def lifespan() -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await hub.aclose()
+        hub.close()

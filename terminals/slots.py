@@ -24,8 +24,11 @@ def slot_take(user_id: UUID, connection_id: str) -> str | None:
 
 
 def slot_renew(key: str, connection_id: str) -> None:
-    cache.set(key, connection_id, SLOT_S)
+    """Keep the slot; one that ran out meanwhile is taken again, unless somebody else was faster: it stays theirs."""
+    if not cache.add(key, connection_id, SLOT_S) and cache.get(key) == connection_id:
+        cache.touch(key, SLOT_S)
 
 
-def slot_free(key: str) -> None:
-    cache.delete(key)
+def slot_free(key: str, connection_id: str) -> None:
+    if cache.get(key) == connection_id:
+        cache.delete(key)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 
-from environments.cloud_init import ENVIRONMENT_FILE, TMUX_CONF
+from environments.cloud_init import TMUX_CONF
 
 SESSION_NAME = re.compile(r"[a-z0-9-]{1,32}\Z")
 
 _ROOT = "${DEVPOCKET_ROOT:-}"  # empty on a real droplet
-# The tmux server of the user, its socket in the home directory unless the machine says otherwise.
-_PRELUDE = (
-    'export LANG=C.UTF-8 TMUX_TMPDIR="${TMUX_TMPDIR:-$HOME/.tmux}"; mkdir -p -m 700 "$TMUX_TMPDIR"; '
-    f'[ -r "{_ROOT}{ENVIRONMENT_FILE}" ] && . "{_ROOT}{ENVIRONMENT_FILE}"; '
-)
+# The tmux server of the user, its socket in the home directory unless the machine says otherwise. The environment's
+# variables are none of its business: the shell in its window reads them (cloud_init.SHELL_SCRIPT).
+_PRELUDE = 'export LANG=C.UTF-8 TMUX_TMPDIR="${TMUX_TMPDIR:-$HOME/.tmux}"; mkdir -p -m 700 "$TMUX_TMPDIR"; '
 
 
 def session_name(environment_id: str, name: str | None) -> str:

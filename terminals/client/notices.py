@@ -1,0 +1,20 @@
+"""What the client itself writes: a status line before there is a terminal, a banner over the remote screen. Pure."""
+
+from __future__ import annotations
+
+WIPE_LINE = "\r\x1b[K"
+BELL = "\a"
+HELP = "~. leave   ~~ send ~   ~? this help   (at the start of a line)"
+
+
+def status_line(text: str, cols: int) -> str:
+    """`text` in place of the line that the cursor is in; cut, since a wrapped line can't be wiped."""
+    return WIPE_LINE + text[: cols - 1]
+
+
+def banner(text: str, cols: int) -> str:
+    """`text` in the top row, inverted; the cursor stays where it is. It covers what the remote screen has there.
+
+    The output may have stopped within a control sequence: the string terminator ends it, and is nothing elsewhere.
+    """
+    return f"\x1b\\\x1b7\x1b[1;1H\x1b[0;7m {text[: cols - 2]} \x1b[0m\x1b[K\x1b8"

@@ -1,0 +1,426 @@
+"""`manage.py connect` as people run it: a process of its own in a real PTY, a real server, a real shell."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import os
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fcntl import ioctl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import PASSWORD
+from devpocket.testing.processes import ROOT
+from devpocket.testing.server import Server
+from terminals.client.api import Api, Environment, choose
+from terminals.client.console import Console
+from terminals.client.errors import ClientError
+from terminals.client.session import Session
+
+LIMIT_S = 15
+NUMBERS = itertools.count(1)
+NOBODY = "http://127.0.0.1:9"
+NO_DATABASE = "postgres://nobody@127.0.0.1:9/none"
+SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?>]*[a-zA-Z]|[()][A-Z0-9]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[78=>\\])")
+# In a session of its own, with standard input as the terminal that signals come from.
+IN_A_TERMINAL = (
+    "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
+
+class Terminal:
+    """A PTY with `manage.py connect` in it."""
+
+    def __init__(self, *arguments: str, cols: int = 80, rows: int = 24, **environment: str) -> None:
+        self._master, self._slave = os.openpty()
+        self.resize(cols, rows)
+        self.modes = termios.tcgetattr(self._slave)
+        self.shown = ""
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", IN_A_TERMINAL, "manage.py", "connect", *arguments],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                **{"DATABASE_URL": NO_DATABASE, "DEVPOCKET_TOKEN": "", "TERM": "xterm-256color"},
+                **environment,
+            },
+            stdin=self._slave,
+            stdout=self._slave,
+            stderr=self._slave,
+        )
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._child.kill()
+        self._child.wait()
+        os.close(self._master)
+        os.close(self._slave)
+
+    def resize(self, cols: int, rows: int) -> None:
+        ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def signal(self, number: int) -> None:
+        self._child.send_signal(number)
+
+    @property
+    def text(self) -> str:
+        """What was shown, without what steers the terminal."""
+        return SEQUENCE.sub("", self.shown)
+
+    def expect(self, pattern: str) -> re.Match[str]:
+        """Read until it shows; what was shown up to its end is not looked at again."""
+        give_up_at = time.monotonic() + LIMIT_S
+        while (found := re.search(pattern, self.text)) is None:
+            assert self._read(give_up_at), f"{pattern!r} did not show:\n{self.text}"
+        self.shown = self.text[found.end() :]
+        return found
+
+    def _read(self, give_up_at: float) -> bool:
+        readable, _, _ = select.select([self._master], [], [], max(0, give_up_at - time.monotonic()))
+        if not readable:
+            return False
+        self.shown += os.read(self._master, 65536).decode(errors="replace")
+        return True
+
+    def end(self) -> int:
+        """The exit status; what it has still printed is in `shown`, and the terminal is as it was."""
+        give_up_at = time.monotonic() + LIMIT_S
+        while self._child.poll() is None:
+            assert time.monotonic() < give_up_at, f"it has not ended:\n{self.text}"
+            self._read(min(give_up_at, time.monotonic() + 0.05))
+        while select.select([self._master], [], [], 0)[0]:
+            self._read(give_up_at)
+        assert termios.tcgetattr(self._slave) == self.modes
+        return self._child.returncode
+
+
+class Proxy:
+    """A TCP proxy in front of the server that can lose its connections, and take no new ones for a while."""
+
+    def __init__(self, server: Server) -> None:
+        self._port = int(server.url.rpartition(":")[2])
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._takes_connections = True
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def __enter__(self) -> Proxy:
+        self._thread.start()
+        self._listener = self._do(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._listener.close()
+        self._do(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(LIMIT_S)
+        self._loop.close()
+
+    def _do(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(LIMIT_S)
+
+    def cut(self, *, stay_away: bool = False) -> None:
+        self._takes_connections = not stay_away
+        self._do(self._cut())
+
+    def come_back(self) -> None:
+        self._takes_connections = True
+
+    async def _cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _end(self) -> None:
+        await self._cut()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._takes_connections:
+            return writer.transport.abort()
+        onward_reader, onward = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writers |= {writer, onward}
+        await asyncio.gather(self._pump(reader, onward), self._pump(onward_reader, writer))
+        self._writers -= {writer, onward}
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        writer.close()
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A running environment and whose it is. `variables`: for a client of theirs."""
+
+    server: Server
+    username: str
+    token: str
+    id: str
+    name: str
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"DEVPOCKET_URL": self.server.url, "DEVPOCKET_TOKEN": self.token}
+
+
+@pytest.fixture(scope="module")
+def machine(server: Server) -> Iterator[Machine]:
+    token = server.sign_up("connector")
+    environment_id = server.create(token, "My Machine")
+    server.wait_for(token, environment_id, "running")
+    yield Machine(server, "connector", token, environment_id, "My Machine")
+    server.ask("DELETE", f"/environments/{environment_id}", token=token)
+
+
+@pytest.fixture
+def shell(machine: Machine) -> str:
+    """The option for a shell of the test's own."""
+    return f"--session=shell-{next(NUMBERS)}"
+
+
+def test_a_command_is_typed_and_its_answer_read(machine: Machine, shell: str) -> None:
+    with Terminal("my machine", shell, cols=91, rows=31, **machine.variables) as terminal:
+        terminal.expect(r"\$|#")
+        terminal.type("echo $((6*7)) é; stty size\r")
+        terminal.expect("42 é")
+        terminal.expect("31 91")
+        terminal.resize(120, 40)
+        terminal.type("stty size\r")
+        terminal.expect("40 120")
+        terminal.type("exit\r")
+        assert terminal.end() == 0
+        assert "Connection to My Machine closed." in terminal.text
+
+
+def test_leaving_keeps_the_shell_and_gives_the_terminal_back(machine: Machine, shell: str) -> None:
+    with Terminal(machine.id, shell, **machine.variables) as terminal:
+        terminal.expect(r"\$|#")
+        terminal.type("kept=yes; printf '\\033[?1h\\033[?2004h'; cat\r")
+        terminal.expect("; cat")
+        terminal.type("~~ ~.\r")
+        terminal.expect("~ ~.")  # a tilde, and an escape that is none within a line
+        terminal.type("~.")
+        assert terminal.end() == 0
+        assert terminal.shown.index("\x1b[?1049l") < terminal.shown.index("Connection to My Machine closed.")
+    with Terminal(machine.id, shell, **machine.variables) as terminal:
+        terminal.expect("~ ~.")
+        terminal.type("\x03")  # in raw mode it is the machine's, not the client's
+        terminal.expect(r"\^C\s+\S+[$#] ")
+        terminal.type("echo still:$kept\r")
+        terminal.expect("still:yes")
+        terminal.type("\r~?")
+        terminal.expect("~. +leave")
+        terminal.signal(signal.SIGHUP)
+        assert terminal.end() == 128 + signal.SIGHUP
+
+
+def test_a_short_cut_loses_and_repeats_nothing(machine: Machine, shell: str) -> None:
+    with (
+        Proxy(machine.server) as proxy,
+        Terminal(machine.name, shell, **{**machine.variables, "DEVPOCKET_URL": proxy.url}) as terminal,
+    ):
+        terminal.expect(r"\$|#")
+        terminal.type("echo pid:$$:; for i in $(seq 1 40); do echo n$i.; sleep 0.02; done\r")
+        shell_id = terminal.expect(r"pid:(\d+):")[1]
+        counted = []
+        for _ in range(40):
+            counted.append(int(terminal.expect(r"n(\d+)\.")[1]))
+            if counted[-1] in (8, 24):
+                proxy.cut()
+        assert counted == list(range(1, 41))
+        terminal.type("echo pid:$$:\r")
+        assert terminal.expect(r"pid:(\d+):")[1] == shell_id
+        assert "connection lost" not in terminal.text
+
+
+def test_a_long_cut_is_told_and_what_was_typed_meanwhile_arrives(machine: Machine, shell: str) -> None:
+    with (
+        Proxy(machine.server) as proxy,
+        Terminal(machine.name, shell, **{**machine.variables, "DEVPOCKET_URL": proxy.url}) as terminal,
+    ):
+        terminal.expect(r"\$|#")
+        terminal.type("echo be$((1+1))fore\r")
+        terminal.expect("be2fore")
+        proxy.cut(stay_away=True)
+        terminal.type("echo mean$((2+2))while\r")
+        terminal.expect("connection lost, reconnecting")
+        proxy.come_back()
+        terminal.expect("be2fore")  # drawn again over the notice
+        terminal.expect("mean4while")
+        proxy.cut(stay_away=True)
+        terminal.expect("connection lost, reconnecting")
+        terminal.type("\r~.")
+        assert terminal.end() == 0
+
+
+def test_a_restarted_server_is_found_again(machine: Machine, shell: str) -> None:
+    with Terminal(machine.name, shell, **machine.variables) as terminal:
+        terminal.expect(r"\$|#")
+        terminal.type("kept=$((40+2)); echo kept:$kept\r")
+        terminal.expect("kept:42")
+        machine.server.process.stop()
+        machine.server.restart()
+        terminal.type("echo now:$kept\r")
+        terminal.expect("now:42")
+        terminal.type("\r~.")
+        assert terminal.end() == 0
+
+
+def test_a_large_paste_arrives_whole_and_in_order(machine: Machine, shell: str) -> None:
+    with Terminal(machine.name, shell, **machine.variables) as terminal:
+        terminal.expect(r"\$|#")
+        terminal.type("stty -echo; md5sum\r")
+        terminal.expect("md5sum")
+        lines = "".join(f"line {number} é\r" for number in range(12_000))
+        threading.Thread(target=terminal.type, args=[f"{lines}\x04"]).start()
+        terminal.expect(hashlib.md5(lines.replace("\r", "\n").encode()).hexdigest())
+
+
+def test_an_environment_being_set_up_is_waited_for(server: Server) -> None:
+    token = server.sign_up("waiter")
+    environment_id = server.create(token, "Fresh")
+    with Terminal("Fresh", DEVPOCKET_URL=server.url, DEVPOCKET_TOKEN=token) as terminal:
+        terminal.expect(r"Fresh: .+ \d+ %")
+        terminal.type("echo $((6*7))\r")  # typed too early, and kept
+        terminal.expect(r"[^0-9]42[^0-9]")
+        terminal.type("\r~.")
+        assert terminal.end() == 0
+    server.ask("POST", f"/environments/{environment_id}/stop", token=token)
+    server.wait_for(token, environment_id, "stopped")
+    with Terminal("Fresh", DEVPOCKET_URL=server.url, DEVPOCKET_TOKEN=token) as terminal:
+        assert terminal.end() == 1
+        assert terminal.text.strip() == "devpocket: Fresh: This environment is not running."
+    server.ask("DELETE", f"/environments/{environment_id}", token=token)
+
+
+def test_a_password_is_asked_for_and_never_shown(machine: Machine) -> None:
+    with Terminal("nothing", DEVPOCKET_URL=machine.server.url) as terminal:
+        for password in ("Wrong-Horse-7", PASSWORD):
+            terminal.expect("User name or e-mail: ")
+            terminal.type(f"{machine.username}\r")
+            terminal.expect("Password: ")
+            terminal.type(f"{password}\r")
+            if password != PASSWORD:
+                terminal.expect("(?i)incorrect")
+        terminal.expect("no environment 'nothing'. You have: My Machine")
+        assert terminal.end() == 1
+        assert "Horse" not in terminal.text
+
+
+def test_a_strangers_environment_is_not_there(machine: Machine) -> None:
+    stranger = machine.server.sign_up("stranger")
+    with Terminal(machine.id, **{**machine.variables, "DEVPOCKET_TOKEN": stranger}) as terminal:
+        assert terminal.end() == 1
+        assert "There is no environment" in terminal.text
+
+
+def test_a_bad_token_is_told(machine: Machine) -> None:
+    with Terminal(machine.name, **{**machine.variables, "DEVPOCKET_TOKEN": "old"}) as terminal:
+        assert terminal.end() == 1
+        assert "devpocket: DEVPOCKET_TOKEN is not valid" in terminal.text
+
+
+def test_nobody_at_the_address_is_told() -> None:
+    with Terminal("any", DEVPOCKET_URL=NOBODY, DEVPOCKET_TOKEN="any") as terminal:
+        assert terminal.end() == 1
+        assert terminal.text.strip() == f"devpocket: {NOBODY} can't be reached (connection refused)."
+
+
+def run_script(machine: Machine, script: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", "connect", machine.name, *options],
+        cwd=ROOT,
+        env={**os.environ, **machine.variables},
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+
+def test_a_script_is_sent_and_read_until_the_shell_ends(machine: Machine, shell: str) -> None:
+    ended = run_script(machine, "echo $((6*7))\nexit\n", shell)
+    assert ended.returncode == 0
+    assert "42" in SEQUENCE.sub("", ended.stdout)
+    assert ended.stderr == ""
+
+
+def test_a_script_that_never_ends_its_shell_is_given_up(machine: Machine, shell: str) -> None:
+    ended = run_script(machine, "echo hello\n", shell, "--timeout=0.3")
+    assert ended.returncode == 1
+    assert "has not ended within 0.3 s" in ended.stderr
+
+
+async def test_an_expired_token_is_refreshed_when_a_connection_needs_one(
+    machine: Machine, shell: str, tmp_path: Path
+) -> None:
+    api = Api(machine.server.url)
+    await asyncio.to_thread(api.log_in, machine.username, PASSWORD)
+    environment: Environment = choose(await asyncio.to_thread(api.environments), machine.name)
+    api.access_token = "expired"
+    script, output = tmp_path / "script", tmp_path / "output"
+    script.write_text("echo $((6*7))\nexit\n")
+    with (
+        script.open() as stdin,
+        output.open("w") as stdout,
+        Console(stdin.fileno(), stdout.fileno(), stdout.fileno()) as console,
+    ):
+        session = Session(api, environment, console, name=shell.partition("=")[2])
+        assert await session.run(timeout_s=LIMIT_S) == 0
+    assert "42" in SEQUENCE.sub("", output.read_text())
+    assert api.access_token != "expired"
+
+
+async def test_a_server_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("terminals.client.session.GIVE_UP_AFTER_S", 0.0)
+    with open(os.devnull, "r+b") as nothing, Console(*[nothing.fileno()] * 3) as console:  # noqa: ASYNC230 -- no file
+        session = Session(Api(NOBODY), Environment("7f", "Any", "any", "running"), console)
+        with pytest.raises(ClientError, match="no connection for"):
+            await session.run(timeout_s=LIMIT_S)
+
+
+def test_output_that_nobody_reads_does_not_keep_the_client(machine: Machine, shell: str) -> None:
+    reader, writer = os.pipe()
+    child = subprocess.Popen(
+        [sys.executable, "manage.py", "connect", machine.name, shell],
+        cwd=ROOT,
+        env={**os.environ, **machine.variables},
+        stdin=subprocess.PIPE,
+        stdout=writer,
+    )
+    os.close(writer)
+    with child:
+        assert child.stdin is not None
+        child.stdin.write(b"yes\n")
+        child.stdin.flush()
+        select.select([reader], [], [], LIMIT_S)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(LIMIT_S) == 128 + signal.SIGTERM
+    os.close(reader)

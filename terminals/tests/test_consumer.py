@@ -1,0 +1,492 @@
+"""What the WebSocket promises when the machine, the sign-in or the database misbehaves: the real consumer on the real
+database and channel layer, on a machine that does what a test tells it to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+from channels.db import database_sync_to_async
+from channels.layers import get_channel_layer
+from django.core.cache import cache
+
+from accounts.models import PlatformKey, User
+from accounts.services import SignIn, session_logout
+from environments.models import Environment
+from environments.services import environment_act
+from environments.ssh import SSHPool
+from environments.tests.sshd import Machine, Process, eventually, flood
+from templates_catalog.importer import import_templates
+from templates_catalog.models import Template
+from terminals import consumers, slots
+from terminals.hub import Hub
+from terminals.routing import websocket_application
+from terminals.tests.test_hub import talk
+
+pytestmark = pytest.mark.django_db(transaction=True)
+WAIT_S = 5
+Frame = dict[str, Any]
+
+
+class Gone(OSError):
+    """What uvicorn raises for sending to a client that is gone."""
+
+
+class Socket:
+    """The server's side of a WebSocket as uvicorn would be: `sent` is what the client would get.
+
+    `stall` makes sending wait, as for a client that reads nothing; `vanish` makes it fail.
+    """
+
+    def __init__(self, environment_id: object, token: str, query: str = "", headers: Any = ()) -> None:
+        self.scope = {
+            "type": "websocket",
+            "path": f"/api/v1/ws/terminal/{environment_id}",
+            "query_string": f"token={token}&{query}".encode(),
+            "headers": list(headers),
+            "subprotocols": [],
+        }
+        self.sent: list[Frame] = []
+        self.code: int | None = None
+        self.reason = ""
+        self.asked_for = 0  # messages the consumer has asked for
+        self._inbox: asyncio.Queue[Frame] = asyncio.Queue()
+        self._news = asyncio.Event()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._is_gone = False
+        self._inbox.put_nowait({"type": "websocket.connect"})
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[Socket]:
+        self.task = asyncio.create_task(websocket_application(self.scope, self._receive, self._send))
+        try:
+            yield self
+        finally:
+            self.vanish()
+            async with asyncio.timeout(WAIT_S):
+                await self.until_ended()
+
+    async def until_ended(self) -> None:
+        with suppress(Gone):
+            await self.task
+
+    async def _receive(self) -> Frame:
+        self.asked_for += 1
+        return await self._inbox.get()
+
+    async def _send(self, message: Frame) -> None:
+        await self._flowing.wait()
+        if self._is_gone:
+            raise Gone
+        assert self.code is None, f"sent after the close: {message}"
+        if message["type"] == "websocket.close":
+            self.code, self.reason = message["code"], message["reason"]
+            self._inbox.put_nowait({"type": "websocket.disconnect", "code": self.code})
+        elif message["type"] == "websocket.send":
+            self.sent.append(json.loads(message["text"]))
+        self._news.set()
+
+    def say(self, **frame: Any) -> None:
+        self._inbox.put_nowait({"type": "websocket.receive", "text": json.dumps(frame)})
+
+    def stall(self) -> None:
+        self._flowing.clear()
+
+    def vanish(self) -> None:
+        self._is_gone = True
+        self._flowing.set()
+        self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1006})
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while not holds():
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            pytest.fail(f"it didn't come; sent: {self.sent[-5:]}, closed with {self.code}")
+
+    async def until_sent(self, **fields: Any) -> Frame:
+        def found() -> list[Frame]:
+            return [frame for frame in self.sent if fields.items() <= frame.items()]
+
+        await self.until(lambda: bool(found()))
+        return found()[0]
+
+    async def until_closed(self) -> tuple[int | None, str]:
+        await self.until(lambda: self.code is not None)
+        return self.code, self.reason
+
+    @property
+    def text(self) -> str:
+        return "".join(frame["data"] for frame in self.sent if frame["type"] == "output")
+
+    @property
+    def types(self) -> list[str]:
+        return [frame["type"] for frame in self.sent]
+
+
+@pytest.fixture
+async def machine(settings: Any) -> AsyncIterator[Machine]:
+    async with Machine.start() as running:
+        settings.DROPLET_SSH_PORT = running.port
+        running.serve = talk
+        yield running
+
+
+@pytest.fixture
+async def hub(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
+    """A hub of the test's own. Afterwards nothing may be left open: no channel, connection, group or slot."""
+    pool = SSHPool(idle_close_s=0)
+    hub = Hub(pool, resume_s=60)
+    monkeypatch.setattr(consumers, "hub", hub)
+    monkeypatch.setattr(consumers, "ATTACH_RETRY_S", 0.01)
+    yield hub
+    hub.close()
+    await eventually(lambda: machine.open_channels == 0 and machine.connections == [])
+    layer: Any = get_channel_layer()
+    assert layer.groups == {}
+    await pool.aclose()
+
+
+@pytest.fixture
+def home(transactional_db: None, ann: SignIn, machine: Machine) -> Environment:
+    """Ann's running environment, whose machine is the test's."""
+    import_templates()
+    PlatformKey.objects.filter(pk=ann.user.pk).update(private_key=machine.client_key_text)
+    return Environment.objects.create(
+        owner=ann.user,
+        template=Template.objects.get(pk="ubuntu"),
+        name="Home",
+        slug="home",
+        region="nyc3",
+        size="s",
+        image="i",
+        memory_mb=1,
+        vcpus=1,
+        disk_gb=1,
+        storage_size_gb=1,
+        phase="running",
+        droplet_ip="127.0.0.1",
+        next_step_at=None,
+        host_public_key=machine.host_key.export_public_key().decode(),
+        host_private_key="unused",
+    )
+
+
+@pytest.fixture
+def at(hub: Hub, home: Environment, ann: SignIn) -> Callable[..., Any]:
+    """at(): Ann's socket, served."""
+    return lambda query="", **options: Socket(home.pk, ann.tokens.access, query, **options).served()
+
+
+async def change(home: Environment, **columns: Any) -> None:
+    await database_sync_to_async(Environment.objects.filter(pk=home.pk).update)(**columns)
+
+
+async def act(home: Environment, action: str) -> None:
+    await database_sync_to_async(environment_act)(
+        environment_id=home.pk, owner_id=home.owner_id, action=action, actor_id=home.owner_id
+    )
+
+
+async def test_a_shell(at: Any) -> None:
+    async with at() as socket:
+        socket.say(type="input", data="hello\n")
+        await socket.until_sent(type="output", data="hello\n")
+        assert socket.sent[0]["ssh_connected"] is True
+
+
+async def test_a_slow_machine_is_attached_after_the_welcome(
+    at: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "WELCOME_LIMIT_S", 0.05)
+    machine.may_open.clear()
+    async with at() as socket:
+        welcome = await socket.until_sent(type="welcome")
+        assert (welcome["ssh_connected"], welcome["environment"]["pty_enabled"]) == (False, False)
+        socket.say(type="input", data="too early\n")
+        socket.say(type="input", data="too early\n")
+        socket.say(type="resize", cols=99, rows=9)
+        socket.say(type="ping")
+        await socket.until_sent(type="pong")
+        machine.may_open.set()
+        assert (await socket.until_sent(code="reattached"))["stream"]["offset"] == 0
+        socket.say(type="input", data="size\n")
+        await socket.until(lambda: "99 x 9" in socket.text)
+        assert [frame["code"] for frame in socket.sent if frame["type"] == "error"] == ["terminal_not_ready"]
+        assert machine.open_channels == 1
+        assert len(machine.logins) == 1
+
+
+async def test_the_welcome_comes_first_whatever_is_said_before(at: Any, machine: Machine) -> None:
+    machine.may_open.clear()
+    async with at() as socket:
+        socket.say(type="ping")
+        socket.say(type="dance")
+        socket.say(type="input", data="early\n")
+        await eventually(lambda: len(machine.connections) == 1)
+        assert socket.sent == []
+        machine.may_open.set()
+        await socket.until(lambda: "early" in socket.text)
+        assert socket.types[0] == "welcome"
+        assert socket.types.count("welcome") == 1
+        assert socket.types.index("pong") < socket.types.index("error")
+
+
+@pytest.mark.parametrize("turns", range(0, 120, 7))
+async def test_a_client_may_vanish_at_any_moment(
+    at: Any, ann: SignIn, turns: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The fixtures look at what is left on the machine."""
+    async with at() as socket:
+        socket.say(type="input", data="hello\n")
+        for _ in range(turns):
+            await asyncio.sleep(0.0005)
+        socket.vanish()
+        async with asyncio.timeout(WAIT_S):
+            await socket.until_ended()
+    assert await database_sync_to_async(cache.get)(f"ws-slot:{ann.user.pk}:0") is None
+    assert "failed" not in caplog.text
+
+
+async def test_a_consumer_that_is_cancelled_cleans_up(at: Any, machine: Machine, hub: Hub, ann: SignIn) -> None:
+    """Which is what uvicorn does to it when it stops."""
+    async with at() as socket:
+        await socket.until_sent(type="welcome")
+        socket.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await socket.task
+        assert await database_sync_to_async(cache.get)(f"ws-slot:{ann.user.pk}:0") is None
+        assert len(hub._away) == 1
+        socket.task = asyncio.create_task(asyncio.sleep(0))
+
+
+async def test_a_lost_connection_is_attached_again_on_the_same_socket(at: Any, machine: Machine) -> None:
+    async with at() as socket:
+        await socket.until_sent(type="welcome")
+        socket.say(type="resize", cols=90, rows=30)
+        machine.break_connections()
+        again = await socket.until_sent(code="reattached")
+        assert again["stream"]["id"] != socket.sent[0]["stream"]["id"]
+        socket.say(type="input", data="size\n")
+        await socket.until(lambda: "90 x 30" in socket.text)
+
+
+async def test_a_machine_that_keeps_hanging_up_is_given_up(at: Any, machine: Machine) -> None:
+    async def hang_up(process: Process) -> None:
+        process.stdout.write(b"bye ")
+
+    machine.serve = hang_up
+    async with at() as socket:
+        assert await socket.until_closed() == (1011, "internal error")
+        assert socket.sent[-1]["code"] == "ssh_failed"
+        assert socket.types.count("info") <= consumers.LOSSES_MAX
+
+
+async def test_an_unreachable_machine_is_given_up(
+    at: Any, home: Environment, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "ATTACH_LIMIT_S", 0.2)
+    monkeypatch.setattr(consumers, "WELCOME_LIMIT_S", 0.05)
+    settings.DROPLET_SSH_PORT = 1
+    async with at() as socket:
+        assert await socket.until_closed() == (1011, "internal error")
+        assert socket.types[0] == "welcome"
+        assert socket.sent[-1]["code"] == "ssh_failed"
+
+
+async def test_a_bug_closes_with_1011_and_says_nothing(at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_access: object) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(consumers, "find_target", broken)
+    async with at() as socket:
+        assert await socket.until_closed() == (1011, "internal error")
+        assert socket.sent[-1]["code"] == "internal_error"
+        assert "secret" not in json.dumps(socket.sent)
+
+
+async def test_a_database_away_for_a_moment_ends_no_terminal(
+    at: Any, home: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = []
+    look = consumers.look_again
+
+    def flaky(access: Any) -> Any:
+        if len(failures) == 1:
+            failures.append(2)
+            raise OSError("gone")
+        return look(access)
+
+    async with at() as socket:
+        await socket.until_sent(type="welcome")
+        monkeypatch.setattr(consumers, "look_again", flaky)
+        failures.append(1)
+        await get_channel_layer().group_send(f"environment.{home.pk}", {"type": "environment.changed"})
+        await eventually(lambda: len(failures) == 2)
+        socket.say(type="input", data="hello\n")
+        await socket.until_sent(type="output", data="hello\n")
+        await act(home, "stop")
+        assert await socket.until_closed() == (1008, "Environment not running")
+
+
+async def test_a_stop_between_the_look_and_the_watch_is_noticed(at: Any, home: Environment, machine: Machine) -> None:
+    machine.may_open.clear()
+    async with at() as socket:
+        await eventually(lambda: len(machine.connections) == 1)  # it is being attached
+        await act(home, "stop")
+        machine.may_open.set()
+        assert await socket.until_closed() == (1008, "Environment not running")
+        assert (socket.types[0], socket.sent[-1]["status"]) == ("welcome", "stopping")
+
+
+async def test_an_environment_that_fails_while_it_is_waited_for(at: Any, home: Environment) -> None:
+    await change(home, phase="installing")
+    async with at() as socket:
+        await socket.until_sent(code="installing")
+        await change(home, phase="error")
+        await get_channel_layer().group_send(f"environment.{home.pk}", {"type": "environment.changed"})
+        assert await socket.until_closed() == (1008, "Environment not running")
+        assert (socket.sent[-1]["status"], socket.sent[-1]["compat_status"]) == ("error", "error")
+
+
+async def test_a_restart_is_waited_out_on_the_same_socket(at: Any, home: Environment, machine: Machine) -> None:
+    async def nudge() -> None:
+        await get_channel_layer().group_send(f"environment.{home.pk}", {"type": "environment.changed"})
+
+    async with at() as socket:
+        await socket.until_sent(type="welcome")
+        await change(home, phase="restarting")
+        await nudge()
+        await socket.until_sent(type="status_update", status="restarting")
+        machine.break_connections()
+        await change(home, phase="running")
+        await nudge()
+        await socket.until_sent(code="reattached")
+        socket.say(type="input", data="hello\n")
+        await socket.until_sent(type="output", data="hello\n")
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["nudged", "nudge lost"])
+async def test_a_revoked_sign_in_is_cut_off_even_while_nothing_is_read(
+    at: Any, ann: SignIn, machine: Machine, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    monkeypatch.setattr(consumers, "FINISH_LIMIT_S", 0.1)
+    if lost:
+        monkeypatch.setattr(slots, "RENEW_S", 0.1)
+        monkeypatch.setattr(consumers.TerminalConsumer, "session_revoked", consumers.TerminalConsumer.disconnect)
+    machine.serve = flood
+    async with at() as socket:
+        await socket.until_sent(type="output")
+        socket.stall()
+        await database_sync_to_async(session_logout)(session=ann.session)
+        async with asyncio.timeout(WAIT_S):
+            await socket.until_ended()
+        assert socket.code is None  # nothing could be told: the server hangs up
+
+
+async def test_a_revoked_sign_in_is_told(at: Any, ann: SignIn) -> None:
+    async with at() as socket:
+        await socket.until_sent(type="welcome")
+        await database_sync_to_async(session_logout)(session=ann.session)
+        assert await socket.until_closed() == (1008, "Session revoked")
+        assert socket.sent[-1]["code"] == "session_revoked"
+
+
+async def test_a_user_who_is_disabled_is_cut_off(at: Any, ann: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "RENEW_S", 0.05)
+    async with at() as socket:
+        await socket.until_sent(type="welcome")
+        await database_sync_to_async(User.objects.filter(pk=ann.user.pk).update)(is_active=False)
+        assert await socket.until_closed() == (1008, "Session revoked")
+    async with at() as socket:
+        assert await socket.until_closed() == (1008, "Authentication failed")
+
+
+async def test_a_client_that_reads_nothing_for_long_is_let_go(
+    at: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "SEND_LIMIT_S", 0.1)
+    machine.serve = flood
+    async with at() as socket:
+        await socket.until_sent(type="output")
+        socket.stall()
+        async with asyncio.timeout(WAIT_S):
+            await socket.until_ended()
+
+
+async def test_a_client_that_reads_nothing_is_not_read_either(at: Any) -> None:
+    async with at() as socket:
+        await socket.until_sent(type="welcome")
+        before = socket.asked_for
+        socket.stall()
+        for _ in range(1000):
+            socket.say(type="ping")
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert socket.asked_for <= before + 1
+
+
+async def test_input_that_the_machine_does_not_take_stays_in_the_client(
+    at: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def deaf(process: Process) -> None:
+        process.channel.pause_reading()
+        await process.wait_closed()
+
+    monkeypatch.setattr(consumers, "INPUT_LIMIT_S", 0.3)
+    machine.serve = deaf
+    async with at() as socket:
+        await socket.until_sent(type="welcome")
+        for _ in range(200):
+            socket.say(type="input", data="x" * 60_000)
+        assert await socket.until_closed() == (1008, "Rate limit exceeded")
+        assert socket.asked_for < 100  # SSH's windows are 2 MiB in this server, and ours is 64 KiB
+
+
+@pytest.mark.parametrize(
+    ("allowed", "origin", "welcomed"),
+    [
+        ([], None, True),
+        (["https://app.example.org"], b"https://app.example.org", True),
+        (["*"], b"https://anywhere.example", True),
+        ([], b"https://app.example.org", False),
+        (["https://app.example.org"], b"https://app.example.org.evil.example", False),
+        (["https://app.example.org"], b"null", False),
+    ],
+)
+async def test_browsers_come_from_allowed_origins_only(
+    at: Any, settings: Any, allowed: list[str], origin: bytes | None, welcomed: bool
+) -> None:
+    settings.WS_ALLOWED_ORIGINS = allowed
+    async with at(headers=[(b"origin", origin)] if origin else []) as socket:
+        if welcomed:
+            await socket.until_sent(type="welcome")
+        else:
+            assert await socket.until_closed() == (1008, "Authentication failed")
+            assert [frame["code"] for frame in socket.sent] == ["authentication_failed"]
+
+
+def test_a_slot_is_its_holders_alone(ann: SignIn, settings: Any) -> None:
+    settings.WS_CONNECTIONS_PER_USER = 2
+    first, second = slots.slot_take(ann.user.pk, "one"), slots.slot_take(ann.user.pk, "two")
+    assert first is not None
+    assert second is not None
+    assert slots.slot_take(ann.user.pk, "three") is None
+    slots.slot_free(first, "two")
+    assert slots.slot_take(ann.user.pk, "three") is None
+    slots.slot_free(first, "one")
+    assert slots.slot_take(ann.user.pk, "three") == first
+    slots.slot_renew(first, "one")
+    slots.slot_free(first, "three")
+    slots.slot_renew(second, "two")
+    cache.delete(second)  # ran out
+    slots.slot_renew(second, "two")
+    assert cache.get(second) == "two"
