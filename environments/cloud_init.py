@@ -133,8 +133,8 @@ def user_data(spec: MachineSpec) -> str:
         ],
         "runcmd": _commands(spec),
     }
-    # Plain text, wide lines, our order: two runs give the same bytes.
-    text = "#cloud-config\n" + yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=4096)
+    # Our order and wide lines: two runs give the same bytes. ASCII only: written as it is, U+0085 is read as a newline.
+    text = "#cloud-config\n" + yaml.safe_dump(config, sort_keys=False, allow_unicode=False, width=4096)
     if len(text.encode()) > USER_DATA_MAX_BYTES:
         raise UserDataTooLarge(
             f"the machine's set-up is {len(text.encode())} bytes long; the cloud takes {USER_DATA_MAX_BYTES}"

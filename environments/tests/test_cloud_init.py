@@ -30,7 +30,25 @@ SPEC = MachineSpec(
 )
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=200)
 NASTY = st.sampled_from(
-    ["'", '"', "$(id)", "`id`", "\n", "\r\n", "#{x}", "${HOME}", " lead", "\\", "!", "é", "💡", "--", ": a", "*"]
+    [
+        "'",
+        '"',
+        "$(id)",
+        "`id`",
+        "\n",
+        "\r\n",
+        "#{x}",
+        "${HOME}",
+        " lead",
+        "\\",
+        "!",
+        "\x85",
+        "é",
+        "💡",
+        "--",
+        ": a",
+        "*",
+    ]
 )
 VALUES = st.lists(NASTY | TEXTS, max_size=6).map("".join)
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True).filter(
