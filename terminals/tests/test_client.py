@@ -25,6 +25,7 @@ import pytest
 
 from conftest import PASSWORD
 from devpocket.testing.processes import ROOT
+from devpocket.testing.localcloud import LocalCloud
 from devpocket.testing.server import Server
 from terminals.client.api import Api, Environment, choose
 from terminals.client.console import Console
@@ -302,8 +303,9 @@ def test_a_large_paste_arrives_whole_and_in_order(machine: Machine, shell: str) 
         terminal.expect(hashlib.md5(lines.replace("\r", "\n").encode()).hexdigest())
 
 
-def test_an_environment_being_set_up_is_waited_for(server: Server) -> None:
+def test_an_environment_being_set_up_is_waited_for(server: Server, localcloud: LocalCloud) -> None:
     token = server.sign_up("waiter")
+    localcloud.misbehave("slow", seconds=5, method="POST", path="/v2/droplets$")  # so that there is something to see
     environment_id = server.create(token, "Fresh")
     with Terminal("Fresh", DEVPOCKET_URL=server.url, DEVPOCKET_TOKEN=token) as terminal:
         terminal.expect(r"Fresh: .+ \d+ %")
