@@ -24,8 +24,8 @@ from typing import Any
 import pytest
 
 from conftest import PASSWORD
-from devpocket.testing.processes import ROOT
 from devpocket.testing.localcloud import LocalCloud
+from devpocket.testing.processes import ROOT
 from devpocket.testing.server import Server
 from terminals.client.api import Api, Environment, choose
 from terminals.client.console import Console
