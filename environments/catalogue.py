@@ -103,3 +103,9 @@ def choose_size(
     if fitting:
         raise SizeNotAllowed(f"This needs the size {fitting[0].slug}, which your plan doesn't include.", plan=plan)
     raise SizeNotAllowed("No size of this region is large enough for it.", plan=plan, region=region.slug)
+
+
+def is_known_region(slug: str) -> bool:
+    """By what is cached already: signing up must not wait for the cloud. Nothing cached: anything goes."""
+    known = cache.get("catalogue:regions:fresh") or cache.get("catalogue:regions:stale")
+    return known is None or any(region.slug == slug for region in known)

@@ -231,11 +231,11 @@ def _needs_view(row: Environment) -> bool:
 async def lifespan() -> AsyncIterator[None]:
     """Run a provisioner in the server process for as long as the server runs."""
     provisioner, tasks = Provisioner(), TaskOwner()
-    wake.register(provisioner.wake)
+    wake.provisioner.register(provisioner.wake)
     tasks.start(provisioner.run(), name="provisioner")
     try:
         yield
     finally:
-        wake.unregister(provisioner.wake)
+        wake.provisioner.unregister(provisioner.wake)
         await tasks.aclose()
         await provisioner.aclose()

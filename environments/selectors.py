@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
+from django.utils import timezone
 
-from accounts.selectors import get_platform_key
+from accounts.selectors import authorized_keys
 from devpocket.errors import NotFound
 from environments.cloud_init import MachineSpec
 from environments.lifecycle import COMPAT_STATUS, Phase, Status
@@ -52,10 +55,33 @@ def machine_spec(environment: Environment) -> MachineSpec:
         volume_name=environment.tag,
         host_private_key=environment.host_private_key,
         host_public_key=environment.host_public_key,
-        authorized_keys=(get_platform_key(environment.owner_id).public_key,),
+        authorized_keys=authorized_keys(environment.owner_id),
         environment_id=str(environment.pk),
         password_hash=environment.password_hash,
         variables={**template.environment_variables, **environment.environment_variables},
         packages=tuple((template.config or {}).get("packages", ())),
         startup_commands=tuple(template.startup_commands),
     )
+
+
+def user_stats(owner_id: UUID) -> dict[str, Any]:
+    """The environments' part of contract 4.3."""
+    now = timezone.now()
+    rows = Environment.objects.filter(owner_id=owner_id)
+    live = rows.exclude(phase=Phase.TERMINATED)
+    by_phase = dict(live.values_list("phase").annotate(count=Count("pk")).order_by())
+    by_status: dict[str, int] = {}
+    for phase, count in by_phase.items():
+        status = str(COMPAT_STATUS[Phase(phase)])
+        by_status[status] = by_status.get(status, 0) + count
+    week, month = now - timedelta(days=7), now - timedelta(days=30)
+    return {
+        "total_environments": sum(by_phase.values()),
+        "environments_by_status": by_status,
+        "environments_by_phase": by_phase,
+        "recent_activity": {
+            "environments_created_last_7_days": rows.filter(created_at__gte=week).count(),
+            "environments_created_last_30_days": rows.filter(created_at__gte=month).count(),
+            "environments_active_last_week": live.filter(last_activity_at__gte=week).count(),
+        },
+    }

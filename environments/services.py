@@ -15,15 +15,16 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from accounts.errors import TokenInvalid
 from accounts.keys import generate_pair
 from accounts.models import User
 from accounts.plans import plan_limits
 from devpocket.errors import NotFound
 from devpocket.nudges import environment_group, nudge_on_commit
+from environments import wake
 from environments.errors import EnvironmentLimitReached, InvalidState, NameTaken
 from environments.lifecycle import ACTIONS, COMPAT_STATUS, FIRST_PROGRESS, MESSAGES, Phase, deadline_s
 from environments.models import Environment, EnvironmentEvent
-from environments.wake import wake_provisioner
 from templates_catalog.models import Template
 
 log = structlog.get_logger(__name__)
@@ -41,7 +42,7 @@ def environment_create(*, owner_id: UUID, template: Template, name: str, **colum
 
     `columns`: the other columns of Environment, checked by the caller.
 
-    Raises: EnvironmentLimitReached, NameTaken; then nothing was written.
+    Raises: EnvironmentLimitReached, NameTaken, TokenInvalid (the account was closed); then nothing was written.
     """
     environment_id = uuid.uuid4()
     host_key = generate_pair()
@@ -49,6 +50,8 @@ def environment_create(*, owner_id: UUID, template: Template, name: str, **colum
         with transaction.atomic():
             # The lock makes two parallel creates of one user take turns, so that both can't see room for the last one.
             owner = User.objects.select_for_update(no_key=True).get(pk=owner_id)
+            if not owner.is_active:  # closed while this waited: nobody would own the machine
+                raise TokenInvalid("Your account is closed.")
             _check_limit(owner)
             environment = Environment.objects.create(
                 id=environment_id,
@@ -63,7 +66,7 @@ def environment_create(*, owner_id: UUID, template: Template, name: str, **colum
             )
             Template.objects.filter(pk=template.pk).update(usage_count=F("usage_count") + 1)
             event_record(environment, kind="create_requested", actor_id=owner_id)
-            transaction.on_commit(wake_provisioner)
+            transaction.on_commit(wake.provisioner.wake)
     except IntegrityError as error:
         if Environment.objects.filter(owner_id=owner_id, name__iexact=name).exclude(phase=Phase.TERMINATED).exists():
             raise NameTaken("You already have an environment of this name.") from error
@@ -106,7 +109,7 @@ def environment_act(*, environment_id: UUID, owner_id: UUID, action: str, actor_
         if moved:
             event_record(environment, kind=f"{action}_requested", actor_id=actor_id)
             nudge_on_commit(environment_group(environment.pk), "environment.changed")
-            transaction.on_commit(wake_provisioner)
+            transaction.on_commit(wake.provisioner.wake)
         elif environment.phase not in rule.no_op:
             raise _wrong_phase(environment, action)
     return environment
@@ -165,3 +168,11 @@ def event_record(
 def activity_record(*, environment_id: UUID) -> None:
     """Somebody uses the environment now."""
     Environment.objects.filter(pk=environment_id).update(last_activity_at=timezone.now())
+
+
+def environments_delete_all(*, user_id: UUID) -> None:
+    """Delete every environment of a user whose account is being closed."""
+    for environment_id in (
+        Environment.objects.filter(owner_id=user_id).exclude(phase=Phase.TERMINATED).values_list("pk", flat=True)
+    ):
+        environment_act(environment_id=environment_id, owner_id=user_id, action="delete", actor_id=user_id)
