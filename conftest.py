@@ -8,10 +8,10 @@ from typing import Any
 
 import hypothesis
 import pytest
-from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.cache import cache
 from rest_framework.test import APIClient
 
+from accounts.hashers import QueuedArgon2PasswordHasher
 from accounts.models import User
 from accounts.services import Device, SignIn, user_register
 from devpocket.testing.localcloud import LocalCloud
@@ -35,7 +35,7 @@ def _empty_cache() -> Iterator[None]:
 def _cheap_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Password hashing at a price that hundreds of tests can pay."""
     for name, cost in (("time_cost", 1), ("memory_cost", 8), ("parallelism", 1)):
-        monkeypatch.setattr(Argon2PasswordHasher, name, cost)
+        monkeypatch.setattr(QueuedArgon2PasswordHasher, name, cost)
 
 
 @pytest.fixture

@@ -1,42 +1,145 @@
-"""Accounts for operators. Secrets are never shown."""
+"""Accounts for operators: find, lock, unlock, change a plan, sign out. Secrets are never shown; every action is logged.
+
+The audit trail is the admin's own log (who, what, when), which nobody can change.
+"""
 
 from __future__ import annotations
 
-from django.contrib import admin
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
-from accounts.models import Session, User
+from accounts.models import Mail, Session, SSHKey, User
+from accounts.services import session_revoke, sessions_revoke, user_unlock
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+class SessionInline(admin.TabularInline):
+    model = Session
+    fields = readonly_fields = ["created_at", "last_used_at", "ip", "user_agent", "revoked_at", "revoked_reason"]
+    extra = 0
+    can_delete = False
+    max_num = 0
+
+
+class SSHKeyInline(admin.TabularInline):
+    model = SSHKey
+    fields = readonly_fields = ["name", "fingerprint", "created_at"]
+    extra = 0
+    can_delete = False
+    max_num = 0
 
 
 @admin.register(User)
 class UserAdmin(admin.ModelAdmin):
-    list_display = ["username", "email", "plan", "is_verified", "is_active", "is_staff", "created_at", "last_login"]
+    list_display = ["username", "email", "plan", "is_verified", "is_active", "is_locked", "is_staff", "created_at"]
     list_filter = ["plan", "is_verified", "is_active", "is_staff"]
     search_fields = ["username", "email", "full_name"]
-    fields = [
-        "username",
-        "email",
-        "full_name",
-        "plan",
-        "is_verified",
-        "is_active",
-        "is_staff",
-        "created_at",
-        "last_login",
-    ]
-    readonly_fields = ["created_at", "last_login"]
+    fields = ["username", "email", "full_name", "plan", "is_verified", "is_active", "is_staff", "locked_until"]
+    readonly_fields = ["locked_until"]
+    inlines = [SessionInline, SSHKeyInline]
+    actions = ["close_access", "open_access", "unlock", "sign_out"]
 
-    def has_add_permission(self, request: object) -> bool:
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # an account needs its platform key, which registering makes
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False  # a row that is gone would leave its machines behind; closing an account is the user's
+
+    @admin.display(boolean=True, description="locked")
+    def is_locked(self, user: User) -> bool:
+        return user.is_locked
+
+    def _each(self, request: HttpRequest, users: QuerySet[User], what: str) -> None:
+        for user in users:
+            self.log_change(request, user, what)
+        self.message_user(request, f"{what}: {users.count()} user(s)", messages.SUCCESS)
+
+    @admin.action(description="Lock out: end every session, refuse signing in")
+    def close_access(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        for user in users:
+            user.is_active = False
+            user.save(update_fields=["is_active", "updated_at"])
+            sessions_revoke(user=user, reason="admin")
+        self._each(request, users, "Locked out")
+
+    @admin.action(description="Let in again")
+    def open_access(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        for user in users:
+            user.is_active = True
+            user.save(update_fields=["is_active", "updated_at"])
+        self._each(request, users, "Let in again")
+
+    @admin.action(description="Unlock after failed sign-ins")
+    def unlock(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        for user in users:
+            user_unlock(user=user)
+        self._each(request, users, "Unlocked")
+
+    @admin.action(description="Sign out everywhere")
+    def sign_out(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        for user in users:
+            sessions_revoke(user=user, reason="admin")
+        self._each(request, users, "Signed out everywhere")
 
 
 @admin.register(Session)
-class SessionAdmin(admin.ModelAdmin):
+class SessionAdmin(ReadOnlyAdmin):
     list_display = ["id", "user", "created_at", "last_used_at", "ip", "revoked_at", "revoked_reason"]
     list_select_related = ["user"]
     search_fields = ["user__username", "user__email", "ip"]
+    actions = ["revoke"]
 
-    def has_add_permission(self, request: object) -> bool:
-        return False
+    @admin.action(description="Revoke")
+    def revoke(self, request: HttpRequest, sessions: QuerySet[Session]) -> None:
+        live = sessions.filter(revoked_at=None).select_related("user")
+        for session in list(live):
+            session_revoke(user=session.user, session_id=session.pk, reason="admin")
+            self.log_change(request, session, "Revoked")
 
-    def has_change_permission(self, request: object, obj: object = None) -> bool:
-        return False
+
+@admin.register(SSHKey)
+class SSHKeyAdmin(ReadOnlyAdmin):
+    list_display = ["name", "user", "fingerprint", "created_at"]
+    list_select_related = ["user"]
+    search_fields = ["fingerprint", "name", "user__username", "user__email"]
+    fields = ["user", "name", "fingerprint", "public_key", "created_at"]
+
+
+@admin.register(Mail)
+class MailAdmin(ReadOnlyAdmin):
+    list_display = ["kind", "address", "created_at", "sent_at", "tries", "next_try_at", "error"]
+    list_filter = ["kind"]
+    search_fields = ["address"]
+
+
+@admin.register(LogEntry)
+class AuditAdmin(ReadOnlyAdmin):
+    list_display = ["action_time", "user", "content_type", "object_repr", "change_message"]
+    list_select_related = ["user", "content_type"]
+    list_filter = ["content_type"]
+    search_fields = ["object_repr", "change_message", "user__username"]
+
+
+for unused in (EmailAddress, SocialApp, SocialToken, SocialAccount):  # allauth's own, which could be edited
+    admin.site.unregister(unused)
+
+
+@admin.register(SocialAccount)
+class SocialAccountAdmin(ReadOnlyAdmin):
+    list_display = ["user", "provider", "uid", "last_login", "date_joined"]
+    list_select_related = ["user"]
+    search_fields = ["uid", "user__username", "user__email"]

@@ -29,3 +29,35 @@ class UsernameTaken(DomainError):
 
 class EmailTaken(DomainError):
     code, http_status = "email_taken", 409
+
+
+class AccountLocked(DomainError):
+    """403 and not 401: on a 401 the phone hides the text and tries to refresh (contract 3.2)."""
+
+    code, http_status = "account_locked", 403
+
+
+class InvalidToken(DomainError):
+    """A one-time code or link that is wrong, used, too old or tried too often."""
+
+    code, http_status = "invalid_token", 400
+
+
+class ReauthenticationRequired(DomainError):
+    code, http_status = "reauthentication_required", 403
+
+
+class TooManyMails(DomainError):
+    code, http_status = "rate_limited", 429
+
+
+class KeyTaken(DomainError):
+    code, http_status = "name_taken", 409
+
+
+class GoogleNotConfigured(DomainError):
+    code, http_status = "google_not_configured", 503
+
+
+class GoogleTokenInvalid(DomainError):
+    code, http_status = "google_token_invalid", 400

@@ -60,6 +60,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     is_verified = models.BooleanField(default=False)
+    # Wrong passwords in a row. They lock signing in by password for a while; sessions that are open live on.
+    failed_logins = models.PositiveSmallIntegerField(default=0)
+    last_failed_at = models.DateTimeField(null=True, blank=True)
+    locked_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -79,6 +83,15 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.username
 
+    def clean(self) -> None:
+        super().clean()
+        self.email = self.email.lower()  # the admin's forms come this way
+
+    @property
+    def is_locked(self) -> bool:
+        """Too many wrong passwords, not long ago."""
+        return self.locked_until is not None and self.locked_until > timezone.now()
+
 
 class Session(models.Model):
     """One sign-in on one device, from password or Google to logout. Its id is the `sid` of its tokens."""
@@ -90,7 +103,7 @@ class Session(models.Model):
     last_used_at = models.DateTimeField(default=timezone.now)  # sign-in or refresh
     expires_at = models.DateTimeField()  # of the newest refresh token
     revoked_at = models.DateTimeField(null=True, blank=True)
-    revoked_reason = models.CharField(max_length=20, blank=True)  # logout, reuse, password, admin
+    revoked_reason = models.CharField(max_length=20, blank=True)  # logout, reuse, password, admin, deleted
     user_agent = models.CharField(max_length=200, blank=True)
     ip = models.GenericIPAddressField(null=True, blank=True)
 
@@ -124,3 +137,66 @@ class PlatformKey(models.Model):
 
     def __str__(self) -> str:
         return f"platform key of {self.user_id}"
+
+
+class OneTimeToken(models.Model):
+    """The link and six digits of the newest mail for a purpose: either is good for it, once. Only hashes are kept."""
+
+    class Purpose(models.TextChoices):
+        VERIFY_EMAIL = "verify_email"
+        RESET_PASSWORD = "reset_password"  # noqa: S105 -- a word, no secret
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="one_time_tokens")
+    purpose = models.CharField(max_length=20, choices=Purpose)
+    link_hash = models.CharField(max_length=64, unique=True)
+    code_hash = models.CharField(max_length=64)
+    link_expires_at = models.DateTimeField()
+    code_expires_at = models.DateTimeField()
+    wrong_codes = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "purpose"], name="one_time_token_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} of {self.user_id}"
+
+
+class Mail(models.Model):
+    """A mail to be sent. It is written when it is delivered, so that no code or link lies in the database."""
+
+    class Kind(models.TextChoices):
+        VERIFY_EMAIL = "verify_email"
+        RESET_PASSWORD = "reset_password"  # noqa: S105 -- a word, no secret
+        PASSWORD_CHANGED = "password_changed"  # noqa: S105
+
+    kind = models.CharField(max_length=20, choices=Kind)
+    address = models.CharField(max_length=254)  # lower case; whether anybody has it is found out when it is delivered
+    created_at = models.DateTimeField(default=timezone.now)
+    next_try_at = models.DateTimeField(null=True, blank=True, default=timezone.now, db_index=True)  # null: done
+    tries = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.address}"
+
+
+class SSHKey(models.Model):
+    """A public key of a user's own, let into all their machines."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="ssh_keys")
+    name = models.CharField(max_length=100)
+    public_key = models.TextField()  # one OpenSSH line, its comment kept
+    fingerprint = models.CharField(max_length=60)  # SHA256:..., as ssh-keygen -l prints it
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["created_at"]
+        constraints = [models.UniqueConstraint(fields=["user", "fingerprint"], name="ssh_key_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.fingerprint})"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from accounts.errors import TokenInvalid
-from accounts.models import PlatformKey, Session, User
+from accounts.models import PlatformKey, Session, SSHKey, User
+from accounts.plans import plan_limits
 from accounts.tokens import AccessToken, parse_token
 
 
@@ -43,3 +47,25 @@ def environment_count(user: User) -> int:
 def get_platform_key(user_id: object) -> PlatformKey:
     """Raises: PlatformKey.DoesNotExist."""
     return PlatformKey.objects.get(pk=user_id)
+
+
+def authorized_keys(user_id: object) -> tuple[str, ...]:
+    """Every key that is let into the user's machines: the platform's first, then their own."""
+    own = SSHKey.objects.filter(user_id=user_id).values_list("public_key", flat=True)
+    return (get_platform_key(user_id).public_key, *own)
+
+
+def sessions_live(user: User) -> QuerySet[Session]:
+    """The user's sign-ins that still work, the one used last first."""
+    return Session.objects.filter(user=user, revoked_at=None, expires_at__gt=timezone.now())
+
+
+def user_stats(user: User) -> dict[str, Any]:
+    """Contract 4.3. What concerns environments comes from the app that settings name."""
+    stats: dict[str, Any] = import_string(settings.USER_STATS)(user.pk)
+    limits = {"max_environments": plan_limits(user.plan).max_environments, "used": stats["total_environments"]}
+    return {**stats, "active_tokens": sessions_live(user).count(), "limits": limits}
+
+
+def is_known_region(slug: str) -> bool:
+    return bool(import_string(settings.IS_KNOWN_REGION)(slug))

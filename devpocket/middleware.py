@@ -21,7 +21,7 @@ log = structlog.get_logger("devpocket.access")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 API_PATHS = re.compile(r"/(api|health)(/|\Z)")
 HEALTH_PATHS = re.compile(r"/(api/v1/)?health(/|\Z)")
-PAGE_PATHS = re.compile(r"/(admin|docs|static)(/|\Z)")
+PAGE_PATHS = re.compile(r"/(admin|docs|static|verify-email|reset-password)(/|\Z)")
 
 # Contract section 10. The admin and the documentation are pages with styles and scripts of their own.
 SECURITY_HEADERS = {
@@ -105,7 +105,7 @@ def _refusal(request: HttpRequest, status: int, detail: str) -> HttpResponse:
 def _add_headers(request: HttpRequest, response: HttpResponse, request_id: str) -> None:
     response["X-Request-ID"] = request_id
     for name, value in SECURITY_HEADERS.items():
-        response[name] = value
+        response.headers.setdefault(name, value)
     response["Content-Security-Policy"] = CSP_PAGE if PAGE_PATHS.match(request.path) else CSP_API
     if "Authorization" in request.headers or request.method == "POST":
         response.setdefault("Cache-Control", "no-store")

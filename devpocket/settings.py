@@ -41,8 +41,12 @@ FIELD_ENCRYPTION_KEYS: list[str] = [key for key in env.list("FIELD_ENCRYPTION_KE
 if not FIELD_ENCRYPTION_KEYS:
     raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS is not set: it encrypts private keys at rest. See .env.example.")
 
+# Where people reach this server: mails link to it.
+PUBLIC_URL: str = env.str("PUBLIC_URL", f"http://127.0.0.1:{env.int('PORT', 8000)}" if DEBUG else "")
+if not PUBLIC_URL:
+    raise ImproperlyConfigured("PUBLIC_URL is not set: mails link to it, as https://devpocket.example.org.")
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["*"] if DEBUG else [])
-CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=["/".join(PUBLIC_URL.split("/")[:3])])
 TRUSTED_PROXIES: list[str] = env.list(
     "TRUSTED_PROXIES", default=[]
 )  # addresses or networks whose X-Forwarded-For counts
@@ -56,6 +60,9 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "allauth.account",  # socialaccount needs its tables
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.google",
     "channels",
     "rest_framework",
     "adrf",
@@ -75,6 +82,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",  # allauth does not start without it
 ]
 
 ROOT_URLCONF = "devpocket.urls"
@@ -138,16 +146,24 @@ else:
 
 AUTH_USER_MODEL = "accounts.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTHENTICATION_BACKENDS = ["accounts.backends.LockoutBackend"]
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "accounts.hashers.QueuedArgon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 ACCESS_TOKEN_SECONDS: int = env.int("ACCESS_TOKEN_SECONDS", 3600)
 REFRESH_TOKEN_SECONDS: int = env.int("REFRESH_TOKEN_SECONDS", 604800)
 REFRESH_GRACE_SECONDS: int = env.int("REFRESH_GRACE_SECONDS", 30)
+ACCOUNT_LOCKOUT_ATTEMPTS: int = env.int("ACCOUNT_LOCKOUT_ATTEMPTS", 5)
+ACCOUNT_LOCKOUT_SECONDS: int = env.int("ACCOUNT_LOCKOUT_SECONDS", 900)
 REQUIRE_EMAIL_VERIFICATION: bool = env.bool("REQUIRE_EMAIL_VERIFICATION", True)
 LEGACY_CAMELCASE_USER: bool = env.bool("LEGACY_CAMELCASE_USER", True)
-GOOGLE_CLIENT_IDS: list[str] = env.list("GOOGLE_CLIENT_IDS", default=[])
+
+# Signing in with Google, through django-allauth: its provider and tables, none of its pages.
+GOOGLE_CLIENT_IDS: list[str] = [key for key in env.list("GOOGLE_CLIENT_IDS", default=[]) if key]  # web, iOS, Android
+GOOGLE_CERTS_URL: str = env.str("GOOGLE_CERTS_URL", "https://www.googleapis.com/oauth2/v1/certs")
+GOOGLE_ISSUER: str = env.str("GOOGLE_ISSUER", "https://accounts.google.com")
+SOCIALACCOUNT_PROVIDERS = {"google": {"provider_class": "accounts.google.IdTokenProvider"}}
 
 SIMPLE_JWT = {
     "ALGORITHM": "HS256",
@@ -203,6 +219,7 @@ if env.str("EMAIL_URL", ""):
 else:
     EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     EMAIL_FILE_PATH = EMAIL_OUTBOX
+EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "DevPocket <no-reply@localhost>")
 
 STATIC_URL = "/static/"
@@ -243,11 +260,18 @@ SPECTACULAR_SETTINGS = {
 # devpocket need not import the apps above it.
 
 LIFESPAN_SERVICES = [
+    "accounts.mailer.lifespan",
     "environments.connections.lifespan",
     "terminals.lifespan.lifespan",
     "environments.provisioner.lifespan",
 ]
 ENVIRONMENT_COUNT = "environments.selectors.environment_count"
+USER_STATS = "environments.selectors.user_stats"
+IS_KNOWN_REGION = "environments.catalogue.is_known_region"
+ACCOUNT_CLOSERS = [  # what goes before an account is anonymised
+    "environments.services.environments_delete_all",
+    "accounts.google.google_unlink",
+]
 READINESS_CHECKS = {"cloud_api": "environments.cloudapi.is_reachable"}
 
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None

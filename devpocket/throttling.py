@@ -112,12 +112,12 @@ class AuthBucket(Bucket):
     bucket = "auth"
 
     def key(self, request: Request, view: Any) -> str | None:
+        if request.user.is_authenticated:  # whatever else the body names
+            return f"{client_address(request._request)}|{request.user.pk}"
         names = ("username_or_email", "email", "username")
         # Trimmed and lower-cased, as the serializers do: another spelling of a name is no further five tries.
         given = (request.data.get(name) for name in names)
         identifier = next((str(value).strip().lower() for value in given if value and isinstance(value, str | int)), "")
-        if not identifier and request.user.is_authenticated:
-            identifier = str(request.user.pk)
         return f"{client_address(request._request)}|{identifier}"
 
 

@@ -13,6 +13,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
+from accounts import pages
 from devpocket import health
 from devpocket.api import ApiView
 from devpocket.errors import NotFound
@@ -39,6 +40,8 @@ urlpatterns = [
     re_path(r"^(?:api/v1/)?health/?$", reading(health.health)),
     re_path(r"^(?:api/v1/)?health/live/?$", reading(health.live)),
     re_path(r"^(?:api/v1/)?health/ready/?$", reading(health.ready)),
+    re_path(r"^verify-email/?$", pages.verify_email),
+    re_path(r"^reset-password/?$", pages.reset_password),
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("templates_catalog.api.urls")),
     path("api/v1/", include("environments.api.urls")),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.password_validation import CommonPasswordValidator
-from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
+from rest_framework.fields import empty
 
-from accounts.models import User
-from accounts.selectors import environment_count
+from accounts.models import Session, SSHKey, User
+from accounts.passwords import check_password_strength
+from accounts.selectors import environment_count, is_known_region
 from accounts.services import SignIn
 
 CAMEL_COPIES = {
@@ -89,66 +89,77 @@ class LowerCaseEmailField(serializers.EmailField):
         return str(super().to_internal_value(data)).lower()
 
 
-class RegisterSerializer(serializers.Serializer):
-    username = serializers.RegexField(
-        r"^[A-Za-z0-9_-]+\Z",
-        min_length=3,
-        max_length=30,
-        error_messages={
-            "invalid": "Username may only have letters, digits, hyphens and underscores.",
-            "min_length": "Username must have at least 3 characters.",
-            "max_length": "Username must have at most 30 characters.",
-        },
-    )
-    email = LowerCaseEmailField(max_length=254)
-    password = serializers.CharField(
-        min_length=8,
-        max_length=128,
-        trim_whitespace=False,
-        write_only=True,
-        error_messages={
+class UsernameField(serializers.RegexField):
+    default_error_messages = {
+        "invalid": "Username may only have letters, digits, hyphens and underscores.",
+        "min_length": "Username must have at least 3 characters.",
+        "max_length": "Username must have at most 30 characters.",
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        messages = {**self.default_error_messages, **kwargs.pop("error_messages", {})}
+        super().__init__(r"^[A-Za-z0-9_-]+\Z", min_length=3, max_length=30, error_messages=messages, **kwargs)
+
+
+class NewPasswordField(serializers.CharField):
+    """Its length; what else a password must be is checked where the user is known (accounts.passwords)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        messages = {
             "min_length": "Password must have at least 8 characters.",
             "max_length": "Password must have at most 128 characters.",
-        },
-    )
-    full_name = serializers.CharField(max_length=100, required=False, allow_null=True, allow_blank=True, default=None)
-    preferred_region = serializers.CharField(max_length=50, required=False, allow_null=True, default=None)
+        }
+        super().__init__(
+            min_length=8, max_length=128, trim_whitespace=False, write_only=True, error_messages=messages, **kwargs
+        )
 
-    def validate_full_name(self, name: str | None) -> str | None:
-        return name or None
+
+class OldPasswordField(serializers.CharField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=128, trim_whitespace=False, write_only=True, **kwargs)
+
+
+class FullNameField(serializers.CharField):
+    """Null and empty are the same: none."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=100, required=False, allow_null=True, allow_blank=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str | None:  # type: ignore[override]
+        return super().to_internal_value(data) or None
+
+    def run_validation(self, data: Any = empty) -> Any:
+        return super().run_validation(data) or None
+
+
+class RegionField(serializers.CharField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=50, required=False, allow_null=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        slug = str(super().to_internal_value(data))
+        if not is_known_region(slug):
+            raise serializers.ValidationError("This region isn't known.", code="unknown_choice")
+        return slug
+
+
+class RegisterSerializer(serializers.Serializer):
+    username = UsernameField()
+    email = LowerCaseEmailField(max_length=254)
+    password = NewPasswordField()
+    full_name = FullNameField(default=None)
+    preferred_region = RegionField(default=None)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         check_password_strength(attrs["password"], username=attrs["username"], email=attrs["email"])
         return attrs
 
 
-def check_password_strength(password: str, *, username: str, email: str) -> None:
-    """Hold a new password against contract 3.1. Raises: serializers.ValidationError on the field `password`."""
-
-    def refuse(message: str, code: str) -> serializers.ValidationError:
-        return serializers.ValidationError({"password": serializers.ErrorDetail(message, code)})
-
-    if not (
-        any(c.islower() for c in password) and any(c.isupper() for c in password) and any(c.isdigit() for c in password)
-    ):
-        raise refuse(
-            "Password needs at least one lower-case letter, one upper-case letter and one digit.", "weak_password"
-        )
-    lowered = password.lower()
-    names = (username.lower(), email.partition("@")[0].lower())
-    if any(len(name) >= 3 and name in lowered for name in names):  # a single letter would be in nearly every password
-        raise refuse("Password must not contain your username or email address.", "common_password")
-    try:
-        CommonPasswordValidator().validate(password)
-    except DjangoValidationError as error:
-        raise refuse("This password is too common. Please choose another one.", "common_password") from error
-
-
 class LoginSerializer(serializers.Serializer):
     """`email` and `username` are other spellings of `username_or_email`."""
 
     username_or_email = serializers.CharField(max_length=254)
-    password = serializers.CharField(max_length=128, trim_whitespace=False, write_only=True)
+    password = OldPasswordField()
 
     def to_internal_value(self, data: dict[str, Any]) -> dict[str, Any]:
         names = ("username_or_email", "email", "username")
@@ -169,3 +180,77 @@ class LogoutSerializer(serializers.Serializer):
 
 class MessageSerializer(serializers.Serializer):
     message = serializers.CharField()
+
+
+class VerifyEmailSerializer(serializers.Serializer):
+    """`token`: the link's token, or the six digits, which also need Bearer or `email` to say whose they are."""
+
+    token = serializers.CharField(max_length=200)
+    email = serializers.CharField(max_length=254, required=False, allow_null=True)
+
+
+class ResendSerializer(serializers.Serializer):
+    email = serializers.CharField(max_length=254, required=False, allow_null=True)
+
+
+class ForgotSerializer(serializers.Serializer):
+    email = LowerCaseEmailField(max_length=254)
+
+
+class ResetSerializer(VerifyEmailSerializer):
+    new_password = NewPasswordField()
+
+
+class ChangePasswordSerializer(serializers.Serializer):
+    current_password = OldPasswordField()
+    new_password = NewPasswordField()
+
+
+class DeleteAccountSerializer(serializers.Serializer):
+    password = OldPasswordField(required=False, allow_null=True)
+
+
+class UpdateUserSerializer(serializers.Serializer):
+    """Each field may be left out. Plan and flags are not ours to change and are ignored."""
+
+    full_name = FullNameField()
+    username = UsernameField(required=False)
+    avatar_url = serializers.URLField(max_length=500, required=False, allow_null=True)
+    preferred_region = RegionField()
+    email = serializers.CharField(max_length=254, required=False, allow_null=True, write_only=True)
+
+    def validate_avatar_url(self, url: str | None) -> str | None:
+        if url is not None and not url.lower().startswith(("http://", "https://")):
+            raise serializers.ValidationError("Avatar url must begin with http:// or https://.")
+        return url
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        email = attrs.pop("email", None)
+        if email is not None and email.lower() != self.context["user"].email:
+            message = "The email address can't be changed."
+            raise serializers.ValidationError({"email": serializers.ErrorDetail(message, "immutable")})
+        return attrs
+
+
+class SessionSerializer(serializers.ModelSerializer):
+    """Context `current`: the id of the session that asks."""
+
+    current = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Session
+        fields = ["id", "created_at", "last_used_at", "user_agent", "ip", "current"]
+
+    def get_current(self, session: Session) -> bool:
+        return bool(session.pk == self.context["current"])
+
+
+class SSHKeySerializer(serializers.ModelSerializer):
+    class Meta:
+        model = SSHKey
+        fields = ["id", "name", "public_key", "fingerprint", "created_at"]
+
+
+class AddSSHKeySerializer(serializers.Serializer):
+    public_key = serializers.CharField(max_length=64 * 1024, trim_whitespace=False)
+    name = serializers.CharField(max_length=100, required=False, allow_null=True, allow_blank=True)
