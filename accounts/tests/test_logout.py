@@ -37,9 +37,9 @@ def test_logout_ends_this_session_at_once_and_no_other(ann: SignIn, second: Sign
     assert response.status_code == 200
     wire.check(wire.decode(response), {"message": wire.text})
 
-    wire.refusal(me(ann), 401, "token_invalid")
+    wire.check_refusal(me(ann), 401, "token_invalid")
     refreshed = APIClient().post("/api/v1/auth/refresh", {"refresh_token": ann.tokens.refresh})
-    wire.refusal(refreshed, 401, "token_invalid")
+    wire.check_refusal(refreshed, 401, "token_invalid")
     assert me(second).status_code == 200
     assert not is_session_live(ann.session.pk)
     assert is_session_live(second.session.pk)
@@ -48,8 +48,8 @@ def test_logout_ends_this_session_at_once_and_no_other(ann: SignIn, second: Sign
 
 def test_logout_everywhere_ends_every_session_of_the_user(ann: SignIn, second: SignIn, ben: SignIn) -> None:
     assert bearer(ann).post("/api/v1/auth/logout", {"all": True}).status_code == 200
-    wire.refusal(me(ann), 401, "token_invalid")
-    wire.refusal(me(second), 401, "token_invalid")
+    wire.check_refusal(me(ann), 401, "token_invalid")
+    wire.check_refusal(me(second), 401, "token_invalid")
     assert me(ben).status_code == 200
 
 
@@ -80,7 +80,7 @@ def test_a_bad_field_is_named_and_nobody_is_signed_out(ann: SignIn) -> None:
 
 def test_a_second_logout_is_refused(ann: SignIn) -> None:
     bearer(ann).post("/api/v1/auth/logout")
-    wire.refusal(bearer(ann).post("/api/v1/auth/logout"), 401, "token_invalid")
+    wire.check_refusal(bearer(ann).post("/api/v1/auth/logout"), 401, "token_invalid")
 
 
 def test_open_websockets_hear_of_it_after_the_commit(

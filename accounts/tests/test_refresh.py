@@ -106,13 +106,13 @@ def test_a_token_that_comes_back_later_ends_the_whole_session_and_no_other(ann: 
     newest = wire.decode(refresh(ann.tokens.refresh))
     rotated_ago(ann, 31)
 
-    wire.refusal(refresh(ann.tokens.refresh), 401, "token_invalid")
+    wire.check_refusal(refresh(ann.tokens.refresh), 401, "token_invalid")
 
     session = Session.objects.get(pk=ann.session.pk)
     assert session.revoked_at is not None
     assert session.revoked_reason == "reuse"
-    wire.refusal(refresh(newest["refresh_token"]), 401, "token_invalid")
-    wire.refusal(me(newest["access_token"]), 401, "token_invalid")
+    wire.check_refusal(refresh(newest["refresh_token"]), 401, "token_invalid")
+    wire.check_refusal(me(newest["access_token"]), 401, "token_invalid")
     assert me(other.tokens.access).status_code == 200
     assert refresh(other.tokens.refresh).status_code == 200
 
@@ -145,22 +145,22 @@ def test_parallel_uses_of_a_stolen_token_are_all_refused(ann: SignIn) -> None:
 
 def test_an_unknown_link_of_a_live_session_is_refused(ann: SignIn) -> None:
     RefreshToken.objects.all().delete()
-    wire.refusal(refresh(ann.tokens.refresh), 401, "token_invalid")
+    wire.check_refusal(refresh(ann.tokens.refresh), 401, "token_invalid")
 
 
 def test_a_refresh_after_logout_is_refused(ann: SignIn) -> None:
     session_logout(session=ann.session)
-    wire.refusal(refresh(ann.tokens.refresh), 401, "token_invalid")
+    wire.check_refusal(refresh(ann.tokens.refresh), 401, "token_invalid")
 
 
 def test_a_disabled_user_gets_no_new_pair(ann: SignIn) -> None:
     ann.user.is_active = False
     ann.user.save()
-    wire.refusal(refresh(ann.tokens.refresh), 401, "token_invalid")
+    wire.check_refusal(refresh(ann.tokens.refresh), 401, "token_invalid")
 
 
 def test_an_access_token_is_no_refresh_token(ann: SignIn) -> None:
-    wire.refusal(refresh(ann.tokens.access), 401, "token_invalid")
+    wire.check_refusal(refresh(ann.tokens.access), 401, "token_invalid")
     assert Session.objects.get().revoked_at is None
 
 
@@ -169,7 +169,7 @@ def test_an_access_token_is_no_refresh_token(ann: SignIn) -> None:
 def test_what_is_no_token_never_breaks_anything(token: Any) -> None:
     response = refresh(token)
     if response.status_code == 401:
-        wire.refusal(response, 401, "token_invalid")
+        wire.check_refusal(response, 401, "token_invalid")
     else:
         assert wire.field_codes(response) == {"refresh_token": "invalid"}
 

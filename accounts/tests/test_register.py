@@ -124,7 +124,7 @@ def test_the_email_is_stored_in_lower_case() -> None:
     ],
 )
 def test_names_and_addresses_are_unique_whatever_their_case(ann: SignIn, fields: dict[str, str], code: str) -> None:
-    wire.refusal(register(**fields), 409, code)
+    wire.check_refusal(register(**fields), 409, code)
     assert User.objects.count() == Session.objects.count() == 1
 
 
@@ -195,7 +195,7 @@ def test_all_missing_fields_are_named_at_once() -> None:
 
 @pytest.mark.django_db
 def test_the_message_names_the_field() -> None:
-    body = wire.refusal(register(username=None), 422, "invalid_input")
+    body = wire.check_refusal(register(username=None), 422, "invalid_input")
     assert body["detail"] == "Username may not be null."
 
 
@@ -232,7 +232,7 @@ def test_of_two_parallel_sign_ups_one_is_refused(other: dict[str, str], code: st
     answers = in_parallel(lambda index: register(**(other if index else {})), count=2)
     refused, made = sorted(answers, key=lambda answer: answer.status_code, reverse=True)
     assert made.status_code == 201
-    wire.refusal(refused, 409, code)
+    wire.check_refusal(refused, 409, code)
     assert User.objects.count() == Session.objects.count() == 1
 
 

@@ -78,13 +78,13 @@ FORGERIES: dict[str, tuple[Forge, str]] = {
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_forged_access_token_is_refused(ann: SignIn, name: str) -> None:
     forge, code = FORGERIES[name]
-    wire.refusal(me(f"Bearer {forge(ann.tokens.access)}"), 401, code)
+    wire.check_refusal(me(f"Bearer {forge(ann.tokens.access)}"), 401, code)
 
 
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_forged_refresh_token_is_refused_and_ends_nothing(ann: SignIn, name: str) -> None:
     forge, code = FORGERIES[name]
-    wire.refusal(refresh(forge(ann.tokens.refresh)), 401, code)
+    wire.check_refusal(refresh(forge(ann.tokens.refresh)), 401, code)
     assert Session.objects.get().revoked_at is None
 
 
@@ -93,12 +93,12 @@ def test_a_few_seconds_after_its_end_a_token_still_works(ann: SignIn) -> None:
 
 
 def test_a_refresh_token_is_no_access_token(ann: SignIn) -> None:
-    wire.refusal(me(f"Bearer {ann.tokens.refresh}"), 401, "token_invalid")
+    wire.check_refusal(me(f"Bearer {ann.tokens.refresh}"), 401, "token_invalid")
 
 
 def test_the_session_of_another_user_is_refused(ann: SignIn, ben: SignIn) -> None:
-    wire.refusal(me(f"Bearer {forged(ann.tokens.access, sid=str(ben.session.pk))}"), 401, "token_invalid")
-    wire.refusal(refresh(forged(ann.tokens.refresh, sid=str(ben.session.pk))), 401, "token_invalid")
+    wire.check_refusal(me(f"Bearer {forged(ann.tokens.access, sid=str(ben.session.pk))}"), 401, "token_invalid")
+    wire.check_refusal(refresh(forged(ann.tokens.refresh, sid=str(ben.session.pk))), 401, "token_invalid")
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
@@ -121,30 +121,30 @@ def test_the_scheme_has_no_case(ann: SignIn, scheme: str) -> None:
 )
 @pytest.mark.django_db
 def test_a_broken_bearer_header_is_refused(header: str) -> None:
-    wire.refusal(me(header), 401, "token_invalid")
+    wire.check_refusal(me(header), 401, "token_invalid")
 
 
 @pytest.mark.parametrize("header", ["", "Basic YTpi", "Token abc", "Bearerx", "\xff"])
 @pytest.mark.django_db
 def test_another_or_no_scheme_means_not_signed_in(header: str) -> None:
-    wire.refusal(me(header), 401, "not_authenticated")
+    wire.check_refusal(me(header), 401, "not_authenticated")
 
 
 @pytest.mark.django_db
 def test_a_request_without_header_is_not_signed_in() -> None:
-    wire.refusal(APIClient().get("/api/v1/auth/me"), 401, "not_authenticated")
+    wire.check_refusal(APIClient().get("/api/v1/auth/me"), 401, "not_authenticated")
 
 
 def test_a_disabled_user_is_refused_at_once(ann: SignIn) -> None:
     ann.user.is_active = False
     ann.user.save()
-    wire.refusal(me(f"Bearer {ann.tokens.access}"), 401, "token_invalid")
+    wire.check_refusal(me(f"Bearer {ann.tokens.access}"), 401, "token_invalid")
 
 
 def test_a_deleted_user_is_refused_at_once(ann: SignIn) -> None:
     ann.user.delete()
-    wire.refusal(me(f"Bearer {ann.tokens.access}"), 401, "token_invalid")
-    wire.refusal(refresh(ann.tokens.refresh), 401, "token_invalid")
+    wire.check_refusal(me(f"Bearer {ann.tokens.access}"), 401, "token_invalid")
+    wire.check_refusal(refresh(ann.tokens.refresh), 401, "token_invalid")
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,6 @@ def test_a_deleted_user_is_refused_at_once(ann: SignIn) -> None:
 )
 @pytest.mark.django_db
 def test_routes_for_users_need_a_token(method: str, path: str) -> None:
-    wire.refusal(getattr(APIClient(), method)(f"/api/v1{path}"), 401, "not_authenticated")
+    wire.check_refusal(getattr(APIClient(), method)(f"/api/v1{path}"), 401, "not_authenticated")
     stale = APIClient(HTTP_AUTHORIZATION="Bearer stale")
-    wire.refusal(getattr(stale, method)(f"/api/v1{path}"), 401, "token_invalid")
+    wire.check_refusal(getattr(stale, method)(f"/api/v1{path}"), 401, "token_invalid")

@@ -41,7 +41,7 @@ def test_a_refused_sign_up_leaves_nothing_behind(ann: SignIn) -> None:
     response = APIClient().post(
         "/api/v1/auth/register", {"username": "Ann", "email": "x@example.org", "password": PASSWORD}
     )
-    wire.refusal(response, 409, "username_taken")
+    wire.check_refusal(response, 409, "username_taken")
     assert (User.objects.count(), PlatformKey.objects.count(), Session.objects.count()) == (1, 1, 1)
 
 

@@ -125,7 +125,7 @@ def test_options_tells_the_methods(ann: SignIn, client_of: Callable[[SignIn], AP
 @pytest.mark.parametrize("path", ["/api/v1/auth/me", "/api/v1/nothing", "/nothing", "/admin/login/", "/docs"])
 def test_an_unknown_host_is_refused(db: None, settings: Any, path: str) -> None:
     settings.ALLOWED_HOSTS = ["api.example.org"]
-    body = wire.refusal(APIClient(HTTP_HOST="evil.example.com").get(path), 400, "invalid_input")
+    body = wire.check_refusal(APIClient(HTTP_HOST="evil.example.com").get(path), 400, "invalid_input")
     assert body["path"] == path
     assert APIClient(HTTP_HOST="api.example.org").get("/api/v1/nothing").status_code == 404
 

@@ -1,4 +1,4 @@
-"""One shape for every refusal (contract 2.2)."""
+"""One shape for every check_refusal (contract 2.2)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def post(raw: bytes | str, content_type: str = "application/json", **headers: st
 )
 @pytest.mark.django_db
 def test_what_is_no_json_object_is_malformed(raw: bytes) -> None:
-    body = wire.refusal(post(raw), 400, "malformed_json")
+    body = wire.check_refusal(post(raw), 400, "malformed_json")
     assert body["errors"] == []
     assert body["context"] is None
     assert body["path"] == LOGIN
@@ -68,8 +68,8 @@ def test_an_empty_body_is_an_empty_object(raw: bytes) -> None:
 def test_a_mebibyte_is_read_and_a_byte_more_is_too_large() -> None:
     fits = b'{"x": "' + b"x" * (1024 * 1024 - 9) + b'"}'
     assert len(fits) == 1024 * 1024
-    wire.refusal(post(fits), 422, "invalid_input")
-    wire.refusal(post(fits + b" "), 413, "invalid_input")
+    wire.check_refusal(post(fits), 422, "invalid_input")
+    wire.check_refusal(post(fits + b" "), 413, "invalid_input")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_mebibyte_is_read_and_a_byte_more_is_too_large() -> None:
 )
 @pytest.mark.django_db
 def test_another_content_type_is_refused(content_type: str) -> None:
-    wire.refusal(post(b'{"a": 1}', content_type), 415, "invalid_input")
+    wire.check_refusal(post(b'{"a": 1}', content_type), 415, "invalid_input")
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON"])
@@ -90,7 +90,7 @@ def test_json_has_several_spellings(ann: SignIn, content_type: str) -> None:
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "nonsense"])
 @pytest.mark.django_db
 def test_the_answer_is_json_whatever_is_asked_for(accept: str) -> None:
-    wire.refusal(post(b"{", HTTP_ACCEPT=accept), 400, "malformed_json")
+    wire.check_refusal(post(b"{", HTTP_ACCEPT=accept), 400, "malformed_json")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_the_answer_is_json_whatever_is_asked_for(accept: str) -> None:
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete", "options"])
 @pytest.mark.django_db
 def test_an_unknown_route_is_not_found(path: str, method: str) -> None:
-    wire.refusal(getattr(APIClient(), method)(path), 404, "not_found")
+    wire.check_refusal(getattr(APIClient(), method)(path), 404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_an_unknown_route_is_not_found(path: str, method: str) -> None:
 @pytest.mark.django_db
 def test_a_method_that_a_route_lacks_is_refused(path: str, allowed: str, method: str) -> None:
     response = APIClient().generic(method, f"/api/v1{path}")
-    wire.refusal(response, 405, "method_not_allowed")
+    wire.check_refusal(response, 405, "method_not_allowed")
     assert response["Allow"] == allowed
 
 
@@ -126,8 +126,8 @@ def test_a_method_that_a_route_lacks_is_refused(path: str, allowed: str, method:
 def test_a_method_that_a_users_route_lacks_is_refused(ann: SignIn, path: str, methods: list[str]) -> None:
     client = APIClient(HTTP_AUTHORIZATION=f"Bearer {ann.tokens.access}")
     for method in methods:
-        wire.refusal(client.generic(method, f"/api/v1{path}"), 405, "method_not_allowed")
-        wire.refusal(client.generic(method, f"/api/v1{path}/"), 405, "method_not_allowed")
+        wire.check_refusal(client.generic(method, f"/api/v1{path}"), 405, "method_not_allowed")
+        wire.check_refusal(client.generic(method, f"/api/v1{path}/"), 405, "method_not_allowed")
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def broken_login(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("db", "broken_login")
 def test_a_bug_is_an_internal_error_that_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     response = post(f'{{"username_or_email": "ann", "password": "{PASSWORD}"}}')
-    body = wire.refusal(response, 500, "internal_error")
+    body = wire.check_refusal(response, 500, "internal_error")
     assert body["detail"] == INTERNAL_ERROR_TEXT
     assert body["context"] is None
     assert b"hunter2" not in response.content
@@ -166,14 +166,14 @@ def test_a_crash_outside_rest_framework_has_the_same_shape(monkeypatch: pytest.M
     monkeypatch.setattr("devpocket.health.JsonResponse", explode)
     client = APIClient(raise_request_exception=False)
     response = client.get("/health/live")
-    assert wire.refusal(response, 500, "internal_error")["detail"] == INTERNAL_ERROR_TEXT
+    assert wire.check_refusal(response, 500, "internal_error")["detail"] == INTERNAL_ERROR_TEXT
     assert b"hunter2" not in response.content
 
 
 @pytest.mark.django_db
 def test_a_refused_sign_up_names_every_field_as_text() -> None:
     response = APIClient().post("/api/v1/auth/register", {"username": "x", "email": 7, "password": {}})
-    body = wire.refusal(response, 422, "invalid_input")
+    body = wire.check_refusal(response, 422, "invalid_input")
     assert [error["field"] for error in body["errors"]] == ["username", "email", "password"]
 
 

@@ -128,5 +128,5 @@ def test_probes_are_not_counted() -> None:
 @pytest.mark.parametrize("path", ["/health", "/api/v1/health/", "/health/live", "/health/ready"])
 def test_probes_only_read(path: str, method: str) -> None:
     response = getattr(APIClient(), method)(path)
-    wire.refusal(response, 405, "method_not_allowed")
+    wire.check_refusal(response, 405, "method_not_allowed")
     assert response["Allow"] == "GET, HEAD, OPTIONS"

@@ -22,6 +22,7 @@ PRODUCTION = {
     "REDIS_URL": "redis://127.0.0.1",
     "DO_TOKEN": "t",
     "ALLOWED_HOSTS": "example.org",
+    "PUBLIC_URL": "https://example.org",
 }
 
 

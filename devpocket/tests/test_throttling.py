@@ -50,11 +50,11 @@ def limits(response: Response) -> tuple[int, int, int]:
 def test_the_sixth_login_in_a_minute_has_to_wait(clock: Clock) -> None:
     for used in range(1, 6):
         response = login()
-        wire.refusal(response, 401, "invalid_credentials")
+        wire.check_refusal(response, 401, "invalid_credentials")
         assert limits(response) == (5, 5 - used, NOON + 60)
     clock.now += 12.5
     response = login()
-    body = wire.refusal(response, 429, "rate_limited")
+    body = wire.check_refusal(response, 429, "rate_limited")
     assert body["retry_after"] == 48
     assert response["Retry-After"] == "48"
     assert limits(response) == (5, 0, NOON + 60)
@@ -67,7 +67,7 @@ def test_the_right_password_has_to_wait_too(ann: SignIn, clock: Clock) -> None:
     response = APIClient(REMOTE_ADDR="203.0.113.1").post(
         "/api/v1/auth/login", {"username_or_email": "ann", "password": PASSWORD}
     )
-    wire.refusal(response, 429, "rate_limited")
+    wire.check_refusal(response, 429, "rate_limited")
 
 
 @pytest.mark.django_db
@@ -75,10 +75,10 @@ def test_a_new_window_begins_at_nought(clock: Clock) -> None:
     for _ in range(6):
         login()
     clock.now += 59.9
-    wire.refusal(login(), 429, "rate_limited")
+    wire.check_refusal(login(), 429, "rate_limited")
     clock.now = NOON + 60
     response = login()
-    wire.refusal(response, 401, "invalid_credentials")
+    wire.check_refusal(response, 401, "invalid_credentials")
     assert limits(response) == (5, 4, NOON + 120)
 
 
@@ -86,9 +86,9 @@ def test_a_new_window_begins_at_nought(clock: Clock) -> None:
 def test_other_names_and_other_addresses_are_counted_by_themselves(clock: Clock) -> None:
     for _ in range(6):
         login("ann")
-    wire.refusal(login("ben"), 401, "invalid_credentials")
-    wire.refusal(login("ann", address="203.0.113.2"), 401, "invalid_credentials")
-    wire.refusal(login("ann"), 429, "rate_limited")
+    wire.check_refusal(login("ben"), 401, "invalid_credentials")
+    wire.check_refusal(login("ann", address="203.0.113.2"), 401, "invalid_credentials")
+    wire.check_refusal(login("ann"), 429, "rate_limited")
 
 
 @pytest.mark.django_db
@@ -100,8 +100,8 @@ def test_another_spelling_is_no_other_name(clock: Clock) -> None:
         ("Ann ", "username"),
         ("ann", "email"),
     ]:
-        wire.refusal(login(name, key=key), 401, "invalid_credentials")
-    wire.refusal(login("aNN"), 429, "rate_limited")
+        wire.check_refusal(login(name, key=key), 401, "invalid_credentials")
+    wire.check_refusal(login("aNN"), 429, "rate_limited")
 
 
 @pytest.mark.parametrize("name", [["ann"], {"a": "b"}, "half \ud800 pair", None, 7, True])
@@ -110,19 +110,19 @@ def test_names_of_any_kind_are_counted(clock: Clock, name: Any) -> None:
     client = APIClient()
     for _ in range(5):
         assert client.post("/api/v1/auth/login", **wire.body({"username_or_email": name})).status_code == 422
-    wire.refusal(client.post("/api/v1/auth/login", **wire.body({"username_or_email": name})), 429, "rate_limited")
+    wire.check_refusal(client.post("/api/v1/auth/login", **wire.body({"username_or_email": name})), 429, "rate_limited")
 
 
 @pytest.mark.django_db
 def test_one_address_has_thirty_tries_over_all_sign_in_routes(clock: Clock) -> None:
     for index in range(29):
-        wire.refusal(login(f"user{index}"), 401, "invalid_credentials")
+        wire.check_refusal(login(f"user{index}"), 401, "invalid_credentials")
     client = APIClient(REMOTE_ADDR="203.0.113.1")
     response = client.post("/api/v1/auth/register", {"email": "a@example.org"})
-    wire.refusal(response, 422, "invalid_input")
+    wire.check_refusal(response, 422, "invalid_input")
     assert limits(response) == (30, 0, NOON + 60)  # the tightest bucket
     response = client.post("/api/v1/auth/register", {"email": "b@example.org"})
-    wire.refusal(response, 429, "rate_limited")
+    wire.check_refusal(response, 429, "rate_limited")
     assert limits(response) == (30, 0, NOON + 60)
 
 
@@ -134,7 +134,7 @@ def test_refreshes_are_counted_by_session(ann: SignIn, ben: SignIn, clock: Clock
         response = refresh(ann)
         assert response.status_code == 200
         assert limits(response) == (30, 30 - used, NOON + 60)
-    wire.refusal(refresh(ann), 429, "rate_limited")
+    wire.check_refusal(refresh(ann), 429, "rate_limited")
     assert refresh(ben).status_code == 200
 
 
@@ -143,14 +143,14 @@ def test_unreadable_refresh_tokens_are_counted_by_address(clock: Clock) -> None:
     client = APIClient()
     for index in range(30):
         client.post("/api/v1/auth/refresh", {"refresh_token": f"garbage{index}"})
-    wire.refusal(client.post("/api/v1/auth/refresh", {"refresh_token": ["x"]}), 429, "rate_limited")
+    wire.check_refusal(client.post("/api/v1/auth/refresh", {"refresh_token": ["x"]}), 429, "rate_limited")
 
 
 @pytest.mark.parametrize("path", ["login", "register", "refresh"])
 @pytest.mark.django_db
 def test_an_unreadable_body_is_counted_and_told_so(clock: Clock, path: str) -> None:
     response = APIClient().generic("POST", f"/api/v1/auth/{path}", b"{", content_type="application/json")
-    wire.refusal(response, 400, "malformed_json")
+    wire.check_refusal(response, 400, "malformed_json")
     limit, remaining, reset_at = limits(response)
     assert (limit - remaining, reset_at) == (1, NOON + 60)
 
@@ -163,7 +163,7 @@ def test_a_user_has_a_hundred_requests_a_minute_from_wherever(
         response = client_of(ann).get("/api/v1/auth/me", REMOTE_ADDR=f"203.0.113.{used}")
         assert response.status_code == 200
         assert limits(response) == (3, 3 - used, NOON + 60)
-    wire.refusal(client_of(ann).get("/api/v1/templates"), 429, "rate_limited")
+    wire.check_refusal(client_of(ann).get("/api/v1/templates"), 429, "rate_limited")
     assert client_of(ben).get("/api/v1/auth/me").status_code == 200
 
 
@@ -178,7 +178,7 @@ def test_who_is_not_signed_in_is_counted_by_address(clock: Clock, settings: Any,
         response = client.get(path)
         assert response.status_code in (401, 404)
         assert limits(response) == (2, 2 - used, NOON + 60)
-    wire.refusal(client.get(path), 429, "rate_limited")
+    wire.check_refusal(client.get(path), 429, "rate_limited")
     assert client.get(path, REMOTE_ADDR="203.0.113.2").status_code in (401, 404)
 
 
@@ -236,4 +236,4 @@ def test_only_trusted_proxies_say_where_a_request_comes_from(
 def test_a_made_up_forwarded_address_gains_no_tries(clock: Clock) -> None:
     for index in range(5):
         login(HTTP_X_FORWARDED_FOR=f"198.51.100.{index}")
-    wire.refusal(login(HTTP_X_FORWARDED_FOR="198.51.100.99"), 429, "rate_limited")
+    wire.check_refusal(login(HTTP_X_FORWARDED_FOR="198.51.100.99"), 429, "rate_limited")

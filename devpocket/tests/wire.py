@@ -131,11 +131,11 @@ def decode(response: Response) -> Any:
     return json.loads(response.content)
 
 
-def refusal(response: Response, status: int, code: str) -> dict[str, Any]:
+def check_refusal(response: Response, status: int, code: str) -> dict[str, Any]:
     """The error body (contract 2.2), checked, of a refusal with this status and code."""
     body = decode(response)
     assert (response.status_code, body["code"]) == (status, code), body
-    waits = status in (429, 503) and "retry_after" in body
+    waits = (status in (429, 503) or code == "account_locked") and "retry_after" in body
     check(body, ERROR | ({"retry_after": whole} if waits else {}))
     assert body["context"] is None or type(body["context"]) is dict
     assert body["detail"]
@@ -152,4 +152,4 @@ def refusal(response: Response, status: int, code: str) -> dict[str, Any]:
 
 def field_codes(response: Response) -> dict[str, str]:
     """{field: code} of a 422."""
-    return {error["field"]: error["code"] for error in refusal(response, 422, "invalid_input")["errors"]}
+    return {error["field"]: error["code"] for error in check_refusal(response, 422, "invalid_input")["errors"]}

@@ -72,7 +72,7 @@ def test_every_template_that_comes_along_is_shown_in_full(client: APIClient) -> 
 
 @pytest.mark.parametrize("path", ["", "/python", "/nothing"])
 def test_the_catalogue_is_for_users(db: None, path: str) -> None:
-    wire.refusal(APIClient().get(f"{LIST}{path}"), 401, "not_authenticated")
+    wire.check_refusal(APIClient().get(f"{LIST}{path}"), 401, "not_authenticated")
 
 
 def test_the_most_used_come_first_then_by_name(client: APIClient) -> None:
@@ -86,7 +86,7 @@ def test_deprecated_ones_are_for_admins(client: APIClient, admin: APIClient) -> 
         make(name, status=status)
     assert names(client.get(LIST)) == ["new", "now"]
     assert names(client.get(f"{LIST}?status=deprecated")) == []
-    wire.refusal(client.get(f"{LIST}/old"), 404, "not_found")
+    wire.check_refusal(client.get(f"{LIST}/old"), 404, "not_found")
     assert names(admin.get(LIST)) == ["new", "now", "old"]
     assert names(admin.get(f"{LIST}?status=deprecated")) == ["old"]
     assert admin.get(f"{LIST}/old").status_code == 200
@@ -159,7 +159,7 @@ def test_a_name_has_no_case(client: APIClient, name: str) -> None:
 )
 def test_what_is_no_template_is_not_found(client: APIClient, name: str) -> None:
     make("python")
-    wire.refusal(client.get(f"{LIST}/{name}"), 404, "not_found")
+    wire.check_refusal(client.get(f"{LIST}/{name}"), 404, "not_found")
 
 
 def page(client: APIClient, query: str) -> tuple[list[str], dict[str, str]]:
