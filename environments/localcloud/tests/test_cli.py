@@ -67,7 +67,8 @@ async def test_shells_can_be_interrupted_even_if_started_with_signals_ignored(se
             box = await boot(running.api, settings.state, login)
             async with box.connect() as connection:
                 result = await connection.run("grep SigIgn /proc/self/status")
-                assert result.stdout.split() == ["SigIgn:", "0" * 16]
+                ignored = int(result.stdout.split()[1], 16)
+                assert ignored & 0x7FFFFFFF == 0  # signals 1 to 31; those above are the C library's and its callers'
             running.process.send_signal(signal.SIGHUP)
             await running.api.ok("GET", "/v2/sizes")
     finally:
