@@ -180,13 +180,23 @@ SIMPLE_JWT = {
     "JTI_CLAIM": "jti",
 }
 
-# What each plan may have (contract section 10). max_environments None is unlimited.
+# What each plan may have (contract section 10). max_environments None is unlimited. After idle_stop_minutes without
+# use a machine is stopped; 0: never.
+IDLE_STOP_MINUTES: int = env.int("IDLE_STOP_MINUTES", 0)
 PLANS: dict[str, dict[str, Any]] = {
-    "free": {"max_environments": env.int("FREE_ENVIRONMENTS", 1), "max_storage_gb": 10},
-    "starter": {"max_environments": env.int("STARTER_ENVIRONMENTS", 3), "max_storage_gb": 25},
-    "pro": {"max_environments": env.int("PRO_ENVIRONMENTS", 10) or None, "max_storage_gb": 100},
-    "admin": {"max_environments": env.int("ADMIN_ENVIRONMENTS", 100), "max_storage_gb": 500},
+    plan: {
+        "max_environments": env.int(f"{plan.upper()}_ENVIRONMENTS", environments) or None,
+        "max_storage_gb": storage_gb,
+        "idle_stop_minutes": env.int(f"{plan.upper()}_IDLE_STOP_MINUTES", IDLE_STOP_MINUTES),
+    }
+    for plan, environments, storage_gb in (
+        ("free", 1, 10),
+        ("starter", 3, 25),
+        ("pro", 10, 100),
+        ("admin", 100, 500),
+    )
 }
+IDLE_CPU_PERCENT: float = env.float("IDLE_CPU_PERCENT", 10.0)  # a machine busier than this is in use
 
 # --- Rate limits (contract section 10): requests per window; THROTTLE_SCALE multiplies every one of them.
 
@@ -211,6 +221,15 @@ DO_DEFAULT_REGION: str = env.str("DO_DEFAULT_REGION", "nyc3")
 DROPLET_SSH_PORT: int = env.int("DROPLET_SSH_PORT", 22)
 CLOUD_POLL_SECONDS: float = env.float("CLOUD_POLL_SECONDS", 2.0)  # one listing for all waiting rows, at most this often
 INSTALL_TIMEOUT_MINUTES: int = env.int("INSTALL_TIMEOUT_MINUTES", 15)
+ACTION_WAIT_SECONDS: float = min(20.0, env.float("ACTION_WAIT_SECONDS", 0.0))  # how long start, stop ... may wait
+LEASE_SECONDS: float = env.float("LEASE_SECONDS", 30.0)  # what a killed process held is free after this
+# What all server processes together may ask of the cloud; its own limits are 250 and 5,000.
+CLOUD_CALLS_PER_MINUTE: int = env.int("CLOUD_CALLS_PER_MINUTE", 240)
+CLOUD_CALLS_PER_HOUR: int = env.int("CLOUD_CALLS_PER_HOUR", 4900)
+METRICS_SECONDS: float = env.float("METRICS_SECONDS", 60.0)  # between two samples of a running machine; 0: none
+# Who may reach the droplets' SSH port: this server at least. Everybody, so that users' own keys work from anywhere.
+SSH_SOURCE_ADDRESSES: list[str] = env.list("SSH_SOURCE_ADDRESSES", default=["0.0.0.0/0", "::/0"])
+REAPER_DELETES: bool = env.bool("REAPER_DELETES", True)  # the hourly reaper removes what our own rows say is gone
 
 # --- Terminals
 

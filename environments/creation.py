@@ -12,8 +12,7 @@ from accounts.models import User
 from accounts.plans import plan_limits
 from devpocket.errors import InvalidInput
 from environments.catalogue import choose_region, choose_size
-from environments.models import Environment
-from environments.services import environment_create
+from environments.services import Created, Repeatable, environment_create
 from templates_catalog.models import Template
 
 DEFAULT_STORAGE_GB = 10
@@ -26,7 +25,7 @@ def check_may_create(user: User) -> None:
         raise EmailNotVerified("Please verify your email address before you create an environment.")
 
 
-def create_from_request(user: User, wanted: dict[str, Any]) -> Environment:
+def create_from_request(user: User, wanted: dict[str, Any], *, repeatable: Repeatable | None = None) -> Created:
     """Create what a checked `CreateSerializer` describes. Sync; slow only where a password is hashed.
 
     Raises: InvalidInput, SizeNotAllowed, CloudTrouble, EnvironmentLimitReached, NameTaken.
@@ -50,10 +49,12 @@ def create_from_request(user: User, wanted: dict[str, Any]) -> Environment:
     return environment_create(
         owner_id=user.pk,
         template=template,
+        repeatable=repeatable,
         name=wanted["name"],
         description=wanted.get("description") or None,
         region=region.slug,
         size=size.slug,
+        price_usd_per_hour=size.price_usd_per_hour,
         image=template.image,
         memory_mb=size.memory_mb,
         vcpus=size.vcpus,

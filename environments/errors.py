@@ -9,6 +9,18 @@ class InvalidState(DomainError):
     code, http_status = "invalid_state", 409
 
 
+class ResizeRequired(DomainError):
+    """What was asked for needs another size, which only a resize gives. context: required_size."""
+
+    code, http_status = "resize_required", 409
+
+
+class SnapshotInProgress(DomainError):
+    """One snapshot of an environment is made at a time."""
+
+    code, http_status = "snapshot_in_progress", 409
+
+
 class NameTaken(DomainError):
     code, http_status = "name_taken", 409
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 from devpocket.nudges import environment_group, nudge_on_commit
 from environments.lifecycle import Phase
 from environments.models import Environment
-from environments.services import event_record, phase_columns
+from environments.records import event_record, phase_columns
 
 LEASE_S = 30
 

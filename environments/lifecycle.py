@@ -104,6 +104,13 @@ MESSAGES: dict[Phase, str] = {
 }
 
 
+# What takes longer than its phase usually does: a disk is copied (a minute or two a 10 GB at the real cloud).
+HIBERNATE_LIMIT_S = 1800.0
+RESUME_LIMIT_S = 900.0
+RESTORE_LIMIT_S = 900.0
+SNAPSHOT_LIMIT_S = 3600.0
+
+
 def deadline_s(phase: Phase, *, install_timeout_minutes: int) -> float | None:
     """Seconds after which a phase is given up (contract 6.3), or None where it may last.
 
@@ -129,6 +136,8 @@ class Action:
     no_op: frozenset[Phase] = frozenset()
 
 
+AT_REST = frozenset({Phase.RUNNING, Phase.STOPPED})  # with a machine, and nothing under way
+
 ACTIONS: dict[str, Action] = {
     "start": Action(
         frozenset({Phase.STOPPED}), Phase.STARTING, Desired.RUNNING, frozenset({Phase.RUNNING, Phase.STARTING})
@@ -136,6 +145,10 @@ ACTIONS: dict[str, Action] = {
     "stop": Action(
         frozenset({Phase.RUNNING}), Phase.STOPPING, Desired.STOPPED, frozenset({Phase.STOPPED, Phase.STOPPING})
     ),
+    "restart": Action(AT_REST | {Phase.ERROR}, Phase.RESTARTING, Desired.RUNNING, frozenset({Phase.RESTARTING})),
+    "recover": Action(frozenset({Phase.ERROR}), Phase.CREATING, Desired.RUNNING),
+    # No-op where it is under way or done: services.py looks at `desired_state` for that.
+    "hibernate": Action(AT_REST, Phase.STOPPING, Desired.HIBERNATED),
     "delete": Action(frozenset(Phase) - {Phase.TERMINATED}, Phase.TERMINATED, Desired.DELETED),
 }
 

@@ -1,16 +1,19 @@
-"""Every change that people ask for: create, start, stop, delete. The provisioner carries it out."""
+"""Changes that people ask for: create, start, stop, restart, recover, hibernate, delete. The provisioner does them.
+
+What changes within a machine's life (name, variables, size, snapshots) is in changes.py and snapshots.py.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 import uuid
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -19,15 +22,26 @@ from accounts.errors import TokenInvalid
 from accounts.keys import generate_pair
 from accounts.models import User
 from accounts.plans import plan_limits
-from devpocket.errors import NotFound
+from devpocket.errors import InvalidInput, NotFound
 from devpocket.nudges import environment_group, nudge_on_commit
 from environments import wake
 from environments.errors import EnvironmentLimitReached, InvalidState, NameTaken
-from environments.lifecycle import ACTIONS, COMPAT_STATUS, FIRST_PROGRESS, MESSAGES, Phase, deadline_s
-from environments.models import Environment, EnvironmentEvent
+from environments.lifecycle import (
+    ACTIONS,
+    COMPAT_STATUS,
+    HIBERNATE_LIMIT_S,
+    MESSAGES,
+    RESUME_LIMIT_S,
+    Desired,
+    Phase,
+)
+from environments.models import Environment, IdempotencyKey
+from environments.records import event_record, phase_columns
 from templates_catalog.models import Template
 
 log = structlog.get_logger(__name__)
+
+IDEMPOTENCY_KEEP = timedelta(hours=24)  # contract 5.2
 
 
 def host_slug(name: str, environment_id: UUID) -> str:
@@ -37,12 +51,31 @@ def host_slug(name: str, environment_id: UUID) -> str:
     return f"{base or 'environment'}-{environment_id.hex[:6]}"
 
 
-def environment_create(*, owner_id: UUID, template: Template, name: str, **columns: Any) -> Environment:
+@dataclass(frozen=True, slots=True)
+class Repeatable:
+    """A create that its sender may repeat (`Idempotency-Key`). `request_hash`: SHA-256 of what was asked for."""
+
+    key: str
+    request_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """`first`: the record of an earlier create with this key, whose answer is to be given again; None: it is new."""
+
+    environment: Environment
+    first: IdempotencyKey | None = None
+
+
+def environment_create(
+    *, owner_id: UUID, template: Template, name: str, repeatable: Repeatable | None = None, **columns: Any
+) -> Created:
     """Write the row of a new environment, within the owner's limit, and wake the provisioner.
 
     `columns`: the other columns of Environment, checked by the caller.
 
-    Raises: EnvironmentLimitReached, NameTaken, TokenInvalid (the account was closed); then nothing was written.
+    Raises: EnvironmentLimitReached, NameTaken, TokenInvalid (the account was closed), InvalidInput (the key was used
+    for something else); then nothing was written.
     """
     environment_id = uuid.uuid4()
     host_key = generate_pair()
@@ -52,6 +85,8 @@ def environment_create(*, owner_id: UUID, template: Template, name: str, **colum
             owner = User.objects.select_for_update(no_key=True).get(pk=owner_id)
             if not owner.is_active:  # closed while this waited: nobody would own the machine
                 raise TokenInvalid("Your account is closed.")
+            if repeatable is not None and (first := _find_first(owner, repeatable)) is not None:
+                return Created(first.environment, first)
             _check_limit(owner)
             environment = Environment.objects.create(
                 id=environment_id,
@@ -66,13 +101,28 @@ def environment_create(*, owner_id: UUID, template: Template, name: str, **colum
             )
             Template.objects.filter(pk=template.pk).update(usage_count=F("usage_count") + 1)
             event_record(environment, kind="create_requested", actor_id=owner_id)
+            if repeatable is not None:
+                IdempotencyKey.objects.create(
+                    user=owner, key=repeatable.key, request_hash=repeatable.request_hash, environment=environment
+                )
             transaction.on_commit(wake.provisioner.wake)
     except IntegrityError as error:
         if Environment.objects.filter(owner_id=owner_id, name__iexact=name).exclude(phase=Phase.TERMINATED).exists():
             raise NameTaken("You already have an environment of this name.") from error
         raise
     log.info("environment_create_requested", environment=str(environment.pk), user=str(owner_id))
-    return environment
+    return Created(environment)
+
+
+def _find_first(owner: User, repeatable: Repeatable) -> IdempotencyKey | None:
+    """The create that this one repeats. The caller holds the owner's lock. Raises: InvalidInput."""
+    IdempotencyKey.objects.filter(user=owner, created_at__lt=timezone.now() - IDEMPOTENCY_KEEP).delete()
+    first = (
+        IdempotencyKey.objects.select_related("environment__template").filter(user=owner, key=repeatable.key).first()
+    )
+    if first is not None and first.request_hash != repeatable.request_hash:
+        raise InvalidInput.field("Idempotency-Key", "This Idempotency-Key was used for another request.")
+    return first
 
 
 def _check_limit(owner: User) -> None:
@@ -88,10 +138,13 @@ def _check_limit(owner: User) -> None:
         )
 
 
-def environment_act(*, environment_id: UUID, owner_id: UUID, action: str, actor_id: UUID) -> Environment:
-    """Begin start, stop or delete: the row says so from now on, and the provisioner does it.
+def environment_act(
+    *, environment_id: UUID, owner_id: UUID | None, action: str, actor_id: UUID | None, reason: str = "user"
+) -> Environment:
+    """Begin an action of lifecycle.ACTIONS: the row says so from now on, and the provisioner does it.
 
-    Repeating an action that is under way or done has no effect.
+    Repeating an action that is under way or done has no effect. `owner_id` None: an operator's or the server's own
+    action, on anybody's environment. `reason`: why it is stopped, for those that stop it.
 
     Raises:
         NotFound: no such environment of this owner.
@@ -99,69 +152,73 @@ def environment_act(*, environment_id: UUID, owner_id: UUID, action: str, actor_
     """
     rule = ACTIONS[action]
     with transaction.atomic():
-        rows = Environment.objects.filter(pk=environment_id, owner_id=owner_id).exclude(phase=Phase.TERMINATED)
-        moved = rows.filter(phase__in=rule.allowed).update(
-            desired_state=rule.wants, action_requested_at=None, **phase_columns(rule.next)
+        environment = lock_environment(environment_id, owner_id)
+        columns = phase_columns(rule.next, limit_s=_limit_s(environment, action))
+        columns |= {"desired_state": rule.wants, "restore_from": None, "resize_to": None, "idle_extended_until": None}
+        if rule.next == Phase.STOPPING:
+            columns["last_stop_reason"] = reason if action == "stop" else action
+        is_done = environment.phase in rule.no_op or (
+            environment.desired_state == rule.wants == Desired.HIBERNATED
+            and environment.phase in (Phase.STOPPING, Phase.STOPPED)
         )
-        environment = Environment.objects.filter(pk=environment_id, owner_id=owner_id).first()
-        if environment is None or (not moved and environment.phase == Phase.TERMINATED):
-            raise NotFound("There is no such environment.")
-        if moved:
-            event_record(environment, kind=f"{action}_requested", actor_id=actor_id)
-            nudge_on_commit(environment_group(environment.pk), "environment.changed")
-            transaction.on_commit(wake.provisioner.wake)
-        elif environment.phase not in rule.no_op:
-            raise _wrong_phase(environment, action)
+        if is_done:
+            return environment
+        if environment.phase not in rule.allowed:
+            raise wrong_phase(environment, action)
+        row_change(environment, **columns)
+        event_record(environment, kind=f"{action}_requested", actor_id=actor_id, message=_why(reason))
+    log.info(f"environment_{action}_requested", environment=str(environment.pk), user=str(actor_id or ""))
     return environment
 
 
-def _wrong_phase(environment: Environment, action: str) -> InvalidState:
+def _why(reason: str) -> str:
+    return {"idle": "Nobody has used it for a while", "admin": "By an operator"}.get(reason, "")
+
+
+def _limit_s(environment: Environment, action: str) -> float | None:
+    """How long it may take, where a disk has to be copied."""
+    if action == "hibernate":
+        return HIBERNATE_LIMIT_S
+    is_hibernated = environment.desired_state == Desired.HIBERNATED
+    return RESUME_LIMIT_S if is_hibernated and action in ("start", "restart") else None
+
+
+def lock_environment(environment_id: UUID, owner_id: UUID | None) -> Environment:
+    """The row, held until the transaction ends, so that changes of it take turns. Raises: NotFound."""
+    rows = Environment.objects.select_for_update(of=("self",)).select_related("template", "owner")
+    if owner_id is not None:
+        rows = rows.filter(owner_id=owner_id)
+    environment = rows.filter(pk=environment_id).exclude(phase=Phase.TERMINATED).first()
+    if environment is None:
+        raise NotFound("There is no such environment.")
+    return environment
+
+
+def row_change(environment: Environment, **columns: Any) -> None:
+    """Write these columns of a locked row, and tell those who wait for its changes."""
+    Environment.objects.filter(pk=environment.pk).update(**{"updated_at": timezone.now(), **columns})
+    for name, value in columns.items():
+        setattr(environment, name, value)
+    nudge_on_commit(environment_group(environment.pk), "environment.changed")
+    transaction.on_commit(wake.provisioner.wake)
+
+
+def wrong_phase(environment: Environment, action: str) -> InvalidState:
+    """The refusal of an action that the environment's phase doesn't allow."""
     phase = Phase(environment.phase)
     hint = {
         Phase.STOPPING: "It is still shutting down. Please wait a moment.",
         Phase.ERROR: "It is in an error state.",
     }.get(phase, f"It is {phase} now.")
-    message = f"This environment can't {action} now. {hint}"
+    return invalid_state(environment, f"This environment can't {action} now. {hint}")
+
+
+def invalid_state(environment: Environment, message: str) -> InvalidState:
     return InvalidState(
         message,
         errors=[{"field": "status", "message": message, "code": "invalid_state"}],
-        phase=str(phase),
-        status=str(COMPAT_STATUS[phase]),
-    )
-
-
-def phase_columns(phase: Phase) -> dict[str, Any]:
-    """What a row gets when it enters a phase: its times, its first progress and message, and the next look at once."""
-    now = timezone.now()
-    columns: dict[str, Any] = {
-        "phase": phase,
-        "phase_changed_at": now,
-        "updated_at": now,
-        "next_step_at": now,
-        "failed_steps": 0,
-        "status_message": MESSAGES.get(phase, ""),
-    }
-    if phase in FIRST_PROGRESS:
-        columns["progress"] = FIRST_PROGRESS[phase]
-    if phase != Phase.CONFIGURING:  # which has to end within the time of `installing`
-        limit = deadline_s(phase, install_timeout_minutes=settings.INSTALL_TIMEOUT_MINUTES)
-        columns["deadline_at"] = now + timedelta(seconds=limit) if limit is not None else None
-    if phase != Phase.ERROR:
-        columns |= {"error_code": "", "error_message": "", "error_phase": "", "error_at": None}
-    return columns
-
-
-def event_record(
-    environment: Environment, *, kind: str, actor_id: UUID | None = None, message: str = "", cloud_request_id: str = ""
-) -> None:
-    """Add to the environment's history, with the phase it is in now."""
-    EnvironmentEvent.objects.create(
-        environment_id=environment.pk,
-        kind=kind,
-        phase=environment.phase,
-        message=message[:300],
-        actor_id=actor_id,
-        cloud_request_id=cloud_request_id[:100],
+        phase=str(environment.phase),
+        status=str(COMPAT_STATUS[Phase(environment.phase)]),
     )
 
 

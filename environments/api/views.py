@@ -120,7 +120,7 @@ class EnvironmentViewSet(AsyncApiViewSet):
         check_may_create(request.user)
         form = CreateSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        environment = create_from_request(request.user, form.validated_data)
+        environment = create_from_request(request.user, form.validated_data).environment
         location = f"/api/v1/environments/{environment.pk}"
         return Response(shown(request, environment)[0], status=201, headers={"Location": location})
 

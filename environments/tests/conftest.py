@@ -47,7 +47,7 @@ def create(cloud: LocalCloud, templates: None) -> Callable[..., Environment]:
     def make(signed_in: SignIn, name: str = "Work", **fields: Any) -> Environment:
         form = CreateSerializer(data={"name": name, "template_id": "ubuntu", **fields})
         form.is_valid(raise_exception=True)
-        return create_from_request(signed_in.user, form.validated_data)
+        return create_from_request(signed_in.user, form.validated_data).environment
 
     return make
 

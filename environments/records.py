@@ -1,0 +1,58 @@
+"""What every change of a row writes beside itself: the columns of the new phase, and the event that tells of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from environments.lifecycle import FIRST_PROGRESS, MESSAGES, Phase, deadline_s
+from environments.models import Environment, EnvironmentEvent
+
+
+def phase_columns(phase: Phase, *, limit_s: float | None = None) -> dict[str, Any]:
+    """What a row gets when it enters a phase: its times, its first progress and message, and the next look at once.
+
+    `limit_s`: how long it may take, where that isn't what the phase usually may.
+    """
+    now = timezone.now()
+    columns: dict[str, Any] = {
+        "phase": phase,
+        "phase_changed_at": now,
+        "updated_at": now,
+        "next_step_at": now,
+        "failed_steps": 0,
+        "status_message": MESSAGES.get(phase, ""),
+        "action_kind": "",
+        "action_requested_at": None,
+        "action_id": None,
+        "action_failures": 0,
+        "sample_due_at": now if phase == Phase.RUNNING else None,
+    }
+    if phase in FIRST_PROGRESS:
+        columns["progress"] = FIRST_PROGRESS[phase]
+    if phase != Phase.CONFIGURING:  # which has to end within the time of `installing`
+        limit_s = limit_s or deadline_s(phase, install_timeout_minutes=settings.INSTALL_TIMEOUT_MINUTES)
+        columns["deadline_at"] = now + timedelta(seconds=limit_s) if limit_s is not None else None
+    if phase != Phase.ERROR:
+        columns |= {"error_code": "", "error_message": "", "error_phase": "", "error_at": None}
+    if phase != Phase.RUNNING:
+        columns |= {"cpu_percent": None, "memory_percent": None, "storage_percent": None}
+    return columns
+
+
+def event_record(
+    environment: Environment, *, kind: str, actor_id: UUID | None = None, message: str = "", cloud_request_id: str = ""
+) -> None:
+    """Add to the environment's history, with the phase it is in now."""
+    EnvironmentEvent.objects.create(
+        environment_id=environment.pk,
+        kind=kind,
+        phase=environment.phase,
+        message=message[:300],
+        actor_id=actor_id,
+        cloud_request_id=cloud_request_id[:100],
+    )
