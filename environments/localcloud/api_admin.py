@@ -35,11 +35,11 @@ def routes(
         return Reply(204)
 
     async def power_off(cloud: Cloud, request: Request, droplet: int) -> Reply:
-        await cloud.cut_power(cloud.droplet(droplet))
+        await cloud.droplets.cut_power(cloud.droplets.get(droplet))
         return Reply(204)
 
     def vanish(cloud: Cloud, request: Request, droplet: int) -> Reply:
-        cloud.destroy(cloud.droplet(droplet))
+        cloud.droplets.destroy(cloud.droplets.get(droplet))
         return Reply(204)
 
     return [

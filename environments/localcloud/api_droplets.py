@@ -37,7 +37,7 @@ def droplets_list(cloud: Cloud, request: Request) -> Reply:
 
 
 def droplets_get(cloud: Cloud, request: Request, droplet: int) -> Reply:
-    found = cloud.droplet(droplet)
+    found = cloud.droplets.get(droplet)
     return Reply(200, {"droplet": show_droplet(found, cloud.store.volumes_of(found.id))})
 
 
@@ -80,7 +80,7 @@ def droplets_create(cloud: Cloud, request: Request) -> Reply:
         )
         for name in names
     ]
-    actions = cloud.create_droplets(droplets, volumes=volumes, fails=request.is_fault("action_error"))
+    actions = cloud.droplets.create(droplets, volumes=volumes, fails=request.is_fault("action_error"))
     links = [
         {"id": action.id, "rel": "create", "href": f"{request.base_url}/v2/actions/{action.id}"} for action in actions
     ]
@@ -159,7 +159,7 @@ def _volumes(cloud: Cloud, body: dict[str, Any], region: Region) -> list[Volume]
 
 
 def droplets_delete(cloud: Cloud, request: Request, droplet: int) -> Reply:
-    cloud.destroy(cloud.droplet(droplet))
+    cloud.droplets.destroy(cloud.droplets.get(droplet))
     return Reply(204, headers={"content-type": "application/json"})
 
 
@@ -170,7 +170,7 @@ def droplets_delete_by_tag(cloud: Cloud, request: Request) -> Reply:
     if tag not in cloud.store.tags:
         raise not_found()
     for droplet in [droplet for droplet in cloud.store.droplets.values() if tag in droplet.tags]:
-        cloud.destroy(droplet)
+        cloud.droplets.destroy(droplet)
     return Reply(204, headers={"content-type": "application/json"})
 
 
@@ -178,18 +178,18 @@ def droplets_delete_by_tag(cloud: Cloud, request: Request) -> Reply:
 
 
 def droplet_actions_list(cloud: Cloud, request: Request, droplet: int) -> Reply:
-    return page(request, "actions", cloud.store.actions_of(droplet_id=cloud.droplet(droplet).id), show_action)
+    return page(request, "actions", cloud.store.actions_of(droplet_id=cloud.droplets.get(droplet).id), show_action)
 
 
 def droplet_actions_create(cloud: Cloud, request: Request, droplet: int) -> Reply:
     kind = fields.text(request.json(), "type")
-    action = cloud.power(cloud.droplet(droplet), kind, fails=request.is_fault("action_error"))
+    action = cloud.droplets.act(cloud.droplets.get(droplet), kind, fails=request.is_fault("action_error"))
     return Reply(201, {"action": show_action(action)})
 
 
 def droplet_actions_get(cloud: Cloud, request: Request, droplet: int, action: int) -> Reply:
     found = _action(cloud, action)
-    if found.droplet_id != cloud.droplet(droplet).id or found.volume_id is not None:
+    if found.droplet_id != cloud.droplets.get(droplet).id or found.volume_id is not None:
         raise not_found()
     return Reply(200, {"action": show_action(found)})
 

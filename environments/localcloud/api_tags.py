@@ -49,7 +49,7 @@ def tags_assign(cloud: Cloud, request: Request, tag: str) -> Reply:
     for resource in resources:
         if found.id not in resource.tags:
             resource.tags.append(found.id)
-        cloud.tags([found.id], resource.kind, str(resource.id))
+        cloud.store.tag([found.id], resource.kind, str(resource.id))
     cloud.store.save(found, *resources)
     return Reply(204)
 
@@ -74,9 +74,9 @@ def _resources(cloud: Cloud, request: Request) -> list[Droplet | Volume]:
         if resource_type not in RESOURCE_TYPES:
             raise unprocessable(f"resource_type must be one of {', '.join(RESOURCE_TYPES)}.")
         if resource_type == "droplet" and resource_id.isascii() and resource_id.isdigit():
-            found.append(cloud.droplet(int(resource_id)))
+            found.append(cloud.droplets.get(int(resource_id)))
         elif resource_type == "volume":
-            found.append(cloud.volume(resource_id))
+            found.append(cloud.volumes.get(resource_id))
         else:
             raise not_found()
     return found

@@ -52,16 +52,16 @@ def volumes_create(cloud: Cloud, request: Request) -> Reply:
         filesystem_label=label,
         tags=fields.tag_names(body),
     )
-    cloud.create_volume(volume)
+    cloud.volumes.create(volume)
     return Reply(201, {"volume": show_volume(volume)})
 
 
 def volumes_get(cloud: Cloud, request: Request, volume: str) -> Reply:
-    return Reply(200, {"volume": show_volume(cloud.volume(volume))})
+    return Reply(200, {"volume": show_volume(cloud.volumes.get(volume))})
 
 
 def volumes_delete(cloud: Cloud, request: Request, volume: str) -> Reply:
-    cloud.delete_volume(cloud.volume(volume))
+    cloud.volumes.delete(cloud.volumes.get(volume))
     return Reply(204)
 
 
@@ -69,12 +69,12 @@ def volumes_delete_by_name(cloud: Cloud, request: Request) -> Reply:
     name, region = request.query.get("name"), request.query.get("region")
     if not name or not region:
         raise unprocessable("name and region are needed.")
-    cloud.delete_volume(_by_name(cloud, name, region))
+    cloud.volumes.delete(_by_name(cloud, name, region))
     return Reply(204)
 
 
 def _by_name(cloud: Cloud, name: str, region: str) -> Volume:
-    volume = cloud.find_volume(name, region)
+    volume = cloud.volumes.find(name, region)
     if volume is None:
         raise not_found()
     return volume
@@ -84,18 +84,18 @@ def _by_name(cloud: Cloud, name: str, region: str) -> Volume:
 
 
 def volume_actions_list(cloud: Cloud, request: Request, volume: str) -> Reply:
-    return page(request, "actions", cloud.store.actions_of(volume_id=cloud.volume(volume).id), show_action)
+    return page(request, "actions", cloud.store.actions_of(volume_id=cloud.volumes.get(volume).id), show_action)
 
 
 def volume_actions_get(cloud: Cloud, request: Request, volume: str, action: int) -> Reply:
     found = cloud.store.actions.get(action)
-    if found is None or found.volume_id != cloud.volume(volume).id:
+    if found is None or found.volume_id != cloud.volumes.get(volume).id:
         raise not_found()
     return Reply(200, {"action": show_action(found)})
 
 
 def volume_actions_create(cloud: Cloud, request: Request, volume: str) -> Reply:
-    return _start(cloud, request, cloud.volume(volume), request.json())
+    return _start(cloud, request, cloud.volumes.get(volume), request.json())
 
 
 def volume_actions_create_by_name(cloud: Cloud, request: Request) -> Reply:
@@ -110,9 +110,9 @@ def _start(cloud: Cloud, request: Request, volume: Volume, body: dict[str, Any])
         raise unprocessable("The volume is in another region.")
     action: Action
     if kind == "attach":
-        action = cloud.attach(volume, fields.number(body, "droplet_id"), fails=fails)
+        action = cloud.volumes.attach(volume, cloud.droplets.get(fields.number(body, "droplet_id")), fails=fails)
     elif kind == "detach":
-        action = cloud.detach(volume, fields.number(body, "droplet_id"), fails=fails)
+        action = cloud.volumes.detach(volume, fields.number(body, "droplet_id"), fails=fails)
     else:
         raise unprocessable(f"The action {kind!r} is not known here.")
     return Reply(202, {"action": show_action(action)})

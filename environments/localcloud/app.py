@@ -182,7 +182,7 @@ class App:
         shown = [body["droplet"]] if "droplet" in body else body.get("droplets", [])
         for droplet_id in {arguments.get("droplet"), *(droplet["id"] for droplet in shown)}:
             if droplet_id in self.cloud.store.droplets:
-                self.cloud.destroy(self.cloud.store.droplets[droplet_id])
+                self.cloud.droplets.destroy(self.cloud.store.droplets[droplet_id])
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -123,6 +123,20 @@ class Store:
         """The tag of that name, in whatever case."""
         return next((tag for tag in self.tags.values() if tag.id.lower() == name.lower()), None)
 
+    def tag(self, names: list[str], resource_type: str, resource_id: str) -> list[Tag]:
+        """The tags of these names, made where missing, with this resource noted as the last tagged; to be saved.
+
+        The names are changed in place to the case in which the tags exist.
+        """
+        found = []
+        for number, name in enumerate(names):
+            tag = self.find_tag(name) or Tag(id=name)
+            names[number] = tag.id
+            tag.last[resource_type] = resource_id
+            tag.last["any"] = f"{resource_type}:{resource_id}"
+            found.append(tag)
+        return found
+
     def close(self) -> None:
         """Close the file and let go of the directory."""
         self._db.close()
