@@ -48,13 +48,14 @@ def environment_update(
                 columns["description"] = description
             wanted = _variables(environment, variables, merge)
             if wanted != environment.environment_variables:
-                columns |= {"environment_variables": wanted, "variables_pending": True, "next_step_at": timezone.now()}
+                now = timezone.now()
+                columns |= {"environment_variables": wanted, "variables_changed_at": now, "next_step_at": now}
             if storage_size_gb is not None and storage_size_gb != environment.storage_size_gb:
                 _check_storage(environment, storage_size_gb)
                 columns |= {"storage_size_gb": storage_size_gb, "next_step_at": timezone.now()}
             if columns:
                 row_change(environment, **columns)
-                changed = sorted(set(columns) - {"variables_pending", "next_step_at"})
+                changed = sorted(set(columns) - {"variables_changed_at", "next_step_at"})
                 event_record(environment, kind="changed", actor_id=owner_id, message=", ".join(changed))
     except IntegrityError as error:
         raise NameTaken("You already have an environment of this name.") from error

@@ -81,7 +81,10 @@ ClientAliveCountMax 4
 
 @dataclass(frozen=True, slots=True)
 class MachineSpec:
-    """What one machine is set up from. `password_hash`: crypt(3) text or empty; keys: OpenSSH lines."""
+    """What one machine is set up from. `password_hash`: crypt(3) text or empty; keys: OpenSSH lines.
+
+    `is_set_up`: its disk comes from a snapshot, with all that was installed: only what is new to it is written.
+    """
 
     hostname: str
     volume_name: str
@@ -93,6 +96,7 @@ class MachineSpec:
     variables: dict[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
     startup_commands: tuple[str, ...] = ()
+    is_set_up: bool = False
 
 
 class UserDataTooLarge(ValueError):
@@ -163,6 +167,9 @@ def _file(path: str, content: str, permissions: str) -> dict[str, str]:
 def _commands(spec: MachineSpec) -> list[list[str]]:
     def progress(percent: int, phase: str, message: str) -> list[str]:
         return [PROGRESS_COMMAND, str(percent), phase, message]
+
+    if spec.is_set_up:
+        return [["loginctl", "enable-linger", USER], progress(100, "completion", "Set-up complete")]
 
     commands = [
         progress(0, "system_setup", "Preparing the system"),

@@ -11,16 +11,16 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Case, IntegerField, Q, Sum, Value, When
 from django.utils import timezone
 
 from devpocket.nudges import environment_group, nudge_on_commit
+from environments.billing import billing_columns
 from environments.lifecycle import Phase
-from environments.models import Environment
+from environments.models import Environment, Snapshot
 from environments.records import event_record, phase_columns
-
-LEASE_S = 30
 
 
 class LeaseLost(Exception):
@@ -32,10 +32,12 @@ def _is_free(now: datetime) -> Q:
 
 
 def rows_due(*, limit: int) -> list[Environment]:
-    """Rows to look at now that nobody holds, the longest waiting first."""
+    """Rows to look at now that nobody holds. What was begun comes before what is new, so that many that are asked
+    for at once come up one after another instead of all running out of time together."""
     now = timezone.now()
+    is_new = Case(When(phase=Phase.CREATING, then=Value(1)), default=Value(0), output_field=IntegerField())
     due = Environment.objects.filter(_is_free(now), next_step_at__lte=now)
-    return list(due.only("pk", "phase", "desired_state").order_by("next_step_at")[:limit])
+    return list(due.only("pk", "phase", "desired_state").order_by(is_new, "next_step_at")[:limit])
 
 
 def next_due_at(*, besides: Collection[UUID]) -> datetime | None:
@@ -46,10 +48,10 @@ def next_due_at(*, besides: Collection[UUID]) -> datetime | None:
 
 
 def lease_take(environment_id: UUID, *, owner: str) -> Environment | None:
-    """Hold the row for LEASE_S and give it as it is now; None where it is held or no longer due."""
+    """Hold the row for LEASE_SECONDS and give it as it is now; None where it is held or no longer due."""
     now = timezone.now()
     taken = Environment.objects.filter(_is_free(now), pk=environment_id, next_step_at__lte=now).update(
-        lease_owner=owner, lease_until=now + timedelta(seconds=LEASE_S)
+        lease_owner=owner, lease_until=now + timedelta(seconds=settings.LEASE_SECONDS)
     )
     if not taken:
         return None
@@ -71,10 +73,36 @@ def lease_release(environment: Environment, *, owner: str, next_step_s: float | 
 
 def facts_record(environment: Environment, *, owner: str, **facts: Any) -> None:
     """Store what was found at the cloud or is about to be asked of it. True in any phase. Raises: LeaseLost."""
+    facts |= billing_columns(environment, facts)
     if not Environment.objects.filter(pk=environment.pk, lease_owner=owner).update(**facts, updated_at=timezone.now()):
         raise LeaseLost
     for name, value in facts.items():
         setattr(environment, name, value)
+
+
+def snapshot_record(environment: Environment, snapshot: Snapshot, *, owner: str, **facts: Any) -> None:
+    """The same for one of its snapshots. Raises: LeaseLost."""
+    with transaction.atomic():
+        facts_record(environment, owner=owner)
+        Snapshot.objects.filter(pk=snapshot.pk).update(**facts)
+        for name, value in facts.items():
+            setattr(snapshot, name, value)
+        if "status" in facts:
+            _count_snapshots(environment, owner)
+
+
+def snapshot_forget(environment: Environment, snapshot: Snapshot, *, owner: str) -> None:
+    """It is gone at the cloud. Raises: LeaseLost."""
+    with transaction.atomic():
+        facts_record(environment, owner=owner)
+        Snapshot.objects.filter(pk=snapshot.pk).delete()
+        _count_snapshots(environment, owner)
+
+
+def _count_snapshots(environment: Environment, owner: str) -> None:
+    """Their size is paid for."""
+    total = environment.snapshots.filter(status=Snapshot.Status.AVAILABLE).aggregate(gb=Sum("size_gb"))["gb"]
+    facts_record(environment, owner=owner, snapshots_gb=total or 0.0)
 
 
 def progress_record(environment: Environment, *, owner: str, progress: int, message: str) -> None:
@@ -91,9 +119,11 @@ def progress_record(environment: Environment, *, owner: str, progress: int, mess
     environment.progress, environment.status_message = progress, message
 
 
-def phase_record(environment: Environment, phase: Phase, *, owner: str, message: str = "", **facts: Any) -> None:
+def phase_record(
+    environment: Environment, phase: Phase, *, owner: str, message: str = "", cloud_request_id: str = "", **facts: Any
+) -> None:
     """Move the row to the next phase, unless somebody moved it first. Raises: LeaseLost."""
-    columns = {**phase_columns(phase), **facts}
+    columns = {**phase_columns(phase), **facts, **billing_columns(environment, facts)}
     with transaction.atomic():
         rows = Environment.objects.filter(
             pk=environment.pk, lease_owner=owner, phase=environment.phase, phase_changed_at=environment.phase_changed_at
@@ -102,7 +132,9 @@ def phase_record(environment: Environment, phase: Phase, *, owner: str, message:
             raise LeaseLost
         for name, value in columns.items():
             setattr(environment, name, value)
-        event_record(environment, kind="phase_changed", message=message)
+        if phase == Phase.RUNNING:  # what a hibernated machine came back from is of no more use, and costs money
+            environment.snapshots.filter(kind=Snapshot.Kind.HIBERNATION).update(deleted_at=timezone.now())
+        event_record(environment, kind="phase_changed", message=message, cloud_request_id=cloud_request_id)
         nudge_on_commit(environment_group(environment.pk), "environment.changed")
 
 
@@ -112,7 +144,7 @@ def error_record(environment: Environment, *, owner: str, code: str, message: st
     failed_phase = environment.phase
     columns = {
         **phase_columns(Phase.ERROR),
-        "next_step_at": None,
+        "next_step_at": now if _has_snapshots_to_work_on(environment) else None,
         "status_message": message[:300],
         "error_code": code,
         "error_message": message[:300],
@@ -127,3 +159,42 @@ def error_record(environment: Environment, *, owner: str, code: str, message: st
             setattr(environment, name, value)
         event_record(environment, kind="error", message=f"{code}: {message}", cloud_request_id=cloud_request_id)
         nudge_on_commit(environment_group(environment.pk), "environment.changed")
+
+
+def happening_record(
+    environment: Environment, *, owner: str, kind: str, message: str, cloud_request_id: str = ""
+) -> None:
+    """Add to the history what happened besides a change of phase. Raises: LeaseLost."""
+    with transaction.atomic():
+        facts_record(environment, owner=owner)
+        event_record(environment, kind=kind, message=message, cloud_request_id=cloud_request_id)
+        nudge_on_commit(environment_group(environment.pk), "environment.changed")
+
+
+def _has_snapshots_to_work_on(environment: Environment) -> bool:
+    return environment.snapshots.filter(Q(status=Snapshot.Status.PENDING) | Q(deleted_at__isnull=False)).exists()
+
+
+def drifted_rows(droplets: dict[int, str], *, seen_at: datetime) -> int:
+    """Have the rows at rest looked at whose droplet a listing (id: status) shows otherwise; how many there are.
+
+    One query for all of them: rows at rest cost nothing while all is as it should be.
+    """
+    at_rest = Environment.objects.filter(
+        phase__in=(Phase.RUNNING, Phase.STOPPED),
+        droplet_id__isnull=False,
+        next_step_at=None,
+        phase_changed_at__lt=seen_at,
+    )
+    expected = {Phase.RUNNING: "active", Phase.STOPPED: "off"}
+    changed = [
+        pk
+        for pk, phase, droplet_id in at_rest.values_list("pk", "phase", "droplet_id")
+        if droplets.get(droplet_id) != expected[Phase(phase)]
+    ]
+    return Environment.objects.filter(pk__in=changed, next_step_at=None).update(next_step_at=timezone.now())
+
+
+def droplets_exist() -> bool:
+    """Whether any row at rest has a droplet that could change outside."""
+    return Environment.objects.filter(phase__in=(Phase.RUNNING, Phase.STOPPED), droplet_id__isnull=False).exists()

@@ -49,7 +49,8 @@ class Environment(models.Model):
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
     updated_at = models.DateTimeField(auto_now=True)
     last_activity_at = models.DateTimeField(null=True, blank=True)  # somebody at a terminal
-    variables_pending = models.BooleanField(default=False, db_default=False)  # changed since the machine was told
+    variables_changed_at = models.DateTimeField(null=True, blank=True)
+    variables_told_at = models.DateTimeField(null=True, blank=True)  # which change of them the machine knows
 
     # What is wanted and what is.
     desired_state = models.CharField(max_length=12, choices=_choices(Desired), default=Desired.RUNNING)

@@ -22,22 +22,26 @@ from django.utils import timezone
 
 from devpocket.tasks import TaskOwner
 from environments import cloudapi, connections, leases, wake
-from environments.cloud import CloudClient, CloudError, CloudNotFound, CloudRejected, CloudThrottled, Droplet
-from environments.leases import LEASE_S, LeaseLost
+from environments.budget import BudgetSpent
+from environments.cloud import CloudClient, CloudError, CloudNotFound, CloudRejected, CloudThrottled
+from environments.droplet_watch import DropletWatch
+from environments.leases import LeaseLost
 from environments.lifecycle import Desired, Phase
-from environments.models import Environment
+from environments.models import Environment, Snapshot
 from environments.ssh import Result
-from environments.steps import NEEDS_VIEW, SHARED_TAG, CloudView, NextLook, step
+from environments.steps import NEXT_VIEW, CloudView, NextLook, needs_view, step
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 PARALLEL_STEPS = 32
-STEP_LIMIT_S = LEASE_S - 5  # a step ends before its lease does
+STEP_MARGIN_S = 5  # a step ends so long before its lease does
 IDLE_LOOK_S = 2.0  # how soon rows changed by another process are noticed
 LOOK_AT_MOST_EVERY_S = 0.1
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 1.0, 60.0
-TOKEN_REFUSED_S = 60.0  # an operator has to act: nothing is gained by asking sooner
+FINISH_LIMIT_S = 8.0  # what steps under way get when the process is told to end
+PACE = 1.0  # tests look more often than a real cloud should be asked
+TOLD_AFTER_S = 10.0  # who waits for longer than this is told that it is the cloud's doing
 
 
 def backoff_s(failures: int) -> float:
@@ -46,14 +50,15 @@ def backoff_s(failures: int) -> float:
 
 
 class Provisioner:
-    """The loop and the tools of its steps. `owner` names this process in leases."""
+    """The loop. `owner` names this process in leases."""
 
     def __init__(self) -> None:
         self.owner = f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self.view: CloudView | None = None
+        self.watch = DropletWatch(self.owner)
         self._tasks = TaskOwner()
         self._busy: set[uuid.UUID] = set()
         self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     def wake(self) -> None:
@@ -77,7 +82,14 @@ class Provisioner:
                 pass
 
     async def aclose(self) -> None:
-        """End the steps under way; each gives its row back."""
+        """Let the steps under way come to their end, for a while; then end them. Each gives its row back."""
+        try:
+            async with asyncio.timeout(FINISH_LIMIT_S):
+                while self._busy:
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            log.warning("steps_cut_off", steps=len(self._busy))
         await self._tasks.aclose()
 
     async def _look(self) -> float:
@@ -87,11 +99,12 @@ class Provisioner:
             return IDLE_LOOK_S  # a step that ends wakes the loop
         due = [
             row
-            for row in await database_sync_to_async(leases.rows_due)(limit=PARALLEL_STEPS)
+            for row in await database_sync_to_async(leases.rows_due)(limit=2 * PARALLEL_STEPS)
             if row.pk not in self._busy
         ]
-        if any(_needs_view(row) for row in due):
-            await self._refresh_view()
+        waits = any(needs_view(row) for row in due)
+        if waits or await database_sync_to_async(leases.droplets_exist)():
+            await self.watch.refresh(waits=waits)
         for row in due[:room]:
             self._busy.add(row.pk)
             self._tasks.start(self._work(row.pk), name=f"step-{row.pk}")
@@ -100,22 +113,6 @@ class Provisioner:
             return IDLE_LOOK_S
         until_due_s = (next_due - timezone.now()).total_seconds()
         return max(LOOK_AT_MOST_EVERY_S, min(IDLE_LOOK_S, until_due_s))
-
-    async def _refresh_view(self) -> None:
-        """One listing answers for all waiting rows, at most every CLOUD_POLL_SECONDS."""
-        now = timezone.now()
-        if self.view is not None and (now - self.view.taken_at).total_seconds() < settings.CLOUD_POLL_SECONDS:
-            return
-        try:
-            droplets = await self.cloud(lambda cloud: cloud.droplets_by_tag(SHARED_TAG))
-        except CloudError as error:
-            log.warning("cloud_listing_failed", error=str(error), cloud_request_id=error.request_id)
-            return
-        by_tag: dict[str, list[Droplet]] = {}
-        for droplet in droplets:
-            for tag in droplet.tags:
-                by_tag.setdefault(tag, []).append(droplet)
-        self.view = CloudView(now, by_tag)
 
     async def _work(self, environment_id: uuid.UUID) -> None:
         """Hold one row for one step."""
@@ -134,75 +131,93 @@ class Provisioner:
         finally:
             self._busy.discard(environment_id)
             self._wake.set()
+            self._idle.set()
 
     async def _step(self, environment: Environment) -> tuple[NextLook, int]:
         """One step; when to look again, and how many have failed in a row."""
         bound = log.bind(environment=str(environment.pk), phase=environment.phase)
         failures = environment.failed_steps + 1
+        tools = StepTools(self.owner, self.watch.view)
+        limit_s = settings.LEASE_SECONDS - STEP_MARGIN_S
         try:
-            async with asyncio.timeout(STEP_LIMIT_S):
-                return await step(environment, self), 0
+            async with asyncio.timeout(limit_s):
+                next_look = await step(environment, tools)
+            if next_look == NEXT_VIEW:
+                return self.watch.next_in_s(), 0
+            return None if next_look is None else next_look * PACE, 0
         except LeaseLost:
             bound.info("step_overtaken")
             return 0.0, 0
         except CloudThrottled as error:
-            bound.warning("cloud_throttled", retry_after_s=error.retry_after_s)
+            if not isinstance(error, BudgetSpent):
+                bound.warning("cloud_throttled", retry_after_s=error.retry_after_s)
+            if error.retry_after_s > TOLD_AFTER_S:
+                await self._say_waiting(environment, tools)
             return error.retry_after_s * random.uniform(1.0, 1.3), environment.failed_steps  # noqa: S311
         except (CloudRejected, CloudNotFound) as error:
-            return await self._refused(environment, error, failures)
+            return await self._refused(environment, tools, error, failures)
         except CloudError as error:
             bound.warning("cloud_unreachable", error=str(error), failures=failures)
-            await self._say_waiting(environment)
+            await self._say_waiting(environment, tools)
             return backoff_s(failures), failures
         except TimeoutError:
-            bound.warning("step_timed_out", limit_s=STEP_LIMIT_S, failures=failures)
+            bound.warning("step_timed_out", limit_s=limit_s, failures=failures)
             return backoff_s(failures), failures
         except Exception:  # noqa: BLE001 -- a bug in a step must not stop the others, nor this row for good
             bound.exception("step_failed", failures=failures)
             return backoff_s(failures), failures
 
     async def _refused(
-        self, environment: Environment, error: CloudRejected | CloudNotFound, failures: int
+        self, environment: Environment, tools: StepTools, error: CloudRejected | CloudNotFound, failures: int
     ) -> tuple[NextLook, int]:
         """The cloud said no. Deletion goes on trying; anything else ends in `error`, for its user to see."""
         log.error("cloud_refused", environment=str(environment.pk), error=str(error), cloud_request_id=error.request_id)
         if isinstance(error, CloudRejected) and error.is_about_token:
-            await self._say_waiting(environment)
-            return TOKEN_REFUSED_S, failures
+            await self._say_waiting(environment, tools)
+            return cloudapi.TOKEN_REFUSED_HOLD_S, failures
         if environment.desired_state == Desired.DELETED:
             return backoff_s(failures), failures
+        if environment.phase in (Phase.RUNNING, Phase.STOPPED, Phase.ERROR):  # a chore, not the machine's life
+            return backoff_s(failures), failures
         try:
-            await database_sync_to_async(leases.error_record)(
-                environment,
-                owner=self.owner,
-                code="cloud_error",
-                message=f"The cloud refused a step: {str(error).partition(': ')[2] or error}",
-                cloud_request_id=error.request_id,
+            await tools.record_error(
+                environment, "cloud_error", f"The cloud refused a step: {str(error).partition(': ')[2] or error}"
             )
         except LeaseLost:
             return 0.0, 0
         return None, 0
 
-    async def _say_waiting(self, environment: Environment) -> None:
-        if environment.desired_state != Desired.DELETED:
+    async def _say_waiting(self, environment: Environment, tools: StepTools) -> None:
+        if environment.phase not in (Phase.RUNNING, Phase.STOPPED, Phase.ERROR, Phase.TERMINATED):
             try:
-                await self.record_progress(
+                await tools.record_progress(
                     environment, environment.progress, "The cloud doesn't answer right now; we keep trying"
                 )
             except LeaseLost:
                 log.info("step_overtaken", environment=str(environment.pk))
 
-    # --- Tools of the steps
+
+class StepTools:
+    """What one step works with (steps.tools.Tools). Remembers the cloud's id of its last request, for the events."""
+
+    def __init__(self, owner: str, view: CloudView | None) -> None:
+        self.owner, self.view = owner, view
+        self._request_id = ""
 
     async def cloud(self, work: Callable[[CloudClient], T]) -> T:
-        return await cloudapi.call(work)
+        return await cloudapi.call(work, on_request_id=self._note)
+
+    def _note(self, request_id: str) -> None:
+        self._request_id = request_id
 
     async def read(self, work: Callable[[], T]) -> T:
         return await database_sync_to_async(work)()
 
-    async def ssh(self, environment: Environment, command: str, *, timeout_s: float) -> Result:
+    async def ssh(
+        self, environment: Environment, command: str, *, timeout_s: float, stdin: bytes | None = None
+    ) -> Result:
         target = await database_sync_to_async(connections.target_for)(environment)
-        return await connections.pool.run(target, command, timeout_s=timeout_s)
+        return await connections.pool.run(target, command, timeout_s=timeout_s, stdin=stdin)
 
     async def record_facts(self, environment: Environment, **facts: Any) -> None:
         await database_sync_to_async(leases.facts_record)(environment, owner=self.owner, **facts)
@@ -214,17 +229,26 @@ class Provisioner:
 
     async def record_phase(self, environment: Environment, phase: Phase, message: str = "", **facts: Any) -> None:
         await database_sync_to_async(leases.phase_record)(
-            environment, phase, owner=self.owner, message=message, **facts
+            environment, phase, owner=self.owner, message=message, cloud_request_id=self._request_id, **facts
         )
         log.info("phase_changed", environment=str(environment.pk), phase=str(phase))
 
     async def record_error(self, environment: Environment, code: str, message: str) -> None:
         log.warning("environment_error", environment=str(environment.pk), error_code=code)
-        await database_sync_to_async(leases.error_record)(environment, owner=self.owner, code=code, message=message)
+        await database_sync_to_async(leases.error_record)(
+            environment, owner=self.owner, code=code, message=message, cloud_request_id=self._request_id
+        )
 
+    async def record_event(self, environment: Environment, kind: str, message: str) -> None:
+        await database_sync_to_async(leases.happening_record)(
+            environment, owner=self.owner, kind=kind, message=message, cloud_request_id=self._request_id
+        )
 
-def _needs_view(row: Environment) -> bool:
-    return row.desired_state != Desired.DELETED and row.phase in NEEDS_VIEW
+    async def record_snapshot(self, environment: Environment, snapshot: Snapshot, **facts: Any) -> None:
+        await database_sync_to_async(leases.snapshot_record)(environment, snapshot, owner=self.owner, **facts)
+
+    async def forget_snapshot(self, environment: Environment, snapshot: Snapshot) -> None:
+        await database_sync_to_async(leases.snapshot_forget)(environment, snapshot, owner=self.owner)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from accounts.selectors import authorized_keys
 from devpocket.errors import NotFound
 from environments.cloud_init import MachineSpec
 from environments.lifecycle import COMPAT_STATUS, Phase, Status
-from environments.models import Environment
+from environments.models import Environment, Snapshot
 
 
 def environments_of(owner_id: UUID, *, with_terminated: bool = False) -> QuerySet[Environment]:
@@ -47,8 +47,18 @@ def phases_for(word: str) -> set[Phase] | None:
     return None
 
 
-def machine_spec(environment: Environment) -> MachineSpec:
-    """What the environment's machine is to be set up from."""
+def find_hibernation(environment: Environment) -> Snapshot | None:
+    """The copy of its disk that a hibernated environment's machine is made from again."""
+    return Snapshot.objects.filter(
+        environment_id=environment.pk,
+        kind=Snapshot.Kind.HIBERNATION,
+        status=Snapshot.Status.AVAILABLE,
+        deleted_at=None,
+    ).first()
+
+
+def machine_spec(environment: Environment, *, is_set_up: bool = False) -> MachineSpec:
+    """What the environment's machine is to be set up from; `is_set_up`: its disk comes from a snapshot."""
     template = environment.template
     return MachineSpec(
         hostname=environment.slug,
@@ -61,6 +71,7 @@ def machine_spec(environment: Environment) -> MachineSpec:
         variables={**template.environment_variables, **environment.environment_variables},
         packages=tuple((template.config or {}).get("packages", ())),
         startup_commands=tuple(template.startup_commands),
+        is_set_up=is_set_up,
     )
 
 

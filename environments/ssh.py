@@ -14,7 +14,7 @@ import asyncssh
 
 CONNECT_TIMEOUT_S = 10.0  # also for a channel on a connection that is up
 KEEPALIVE_S, KEEPALIVE_COUNT = 15, 3  # a dead machine is noticed after 45 s
-IDLE_CLOSE_S = 60.0
+IDLE_CLOSE_S = 90.0  # longer than the minute between two samples (sampler.py), or each would dial anew
 CLOSE_LIMIT_S = 2.0
 COMMAND_OUTPUT_MAX_BYTES = 256 * 1024
 REASON_MAX_CHARS = 200  # of what a machine says when it refuses: it goes into our log
@@ -191,13 +191,16 @@ class SSHPool:
 
     # --- What runs on them
 
-    async def run(self, target: Target, command: str, *, timeout_s: float) -> Result:
-        """Run a command and give the first 256 KiB of its output. Raises: SSHUnavailable, HostKeyMismatch."""
+    async def run(self, target: Target, command: str, *, timeout_s: float, stdin: bytes | None = None) -> Result:
+        """Run a command and give the first 256 KiB of its output. Raises: SSHUnavailable, HostKeyMismatch.
+
+        `stdin`: what it reads, to its end.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 lease = await self.acquire(target)
                 try:
-                    return await self._run(lease.connection, command)
+                    return await self._run(lease.connection, command, stdin)
                 finally:
                     lease.release()
         except TimeoutError as error:
@@ -205,13 +208,16 @@ class SSHPool:
         except (OSError, asyncssh.Error) as error:
             raise _unavailable(error) from error
 
-    async def _run(self, connection: asyncssh.SSHClientConnection, command: str) -> Result:
+    async def _run(self, connection: asyncssh.SSHClientConnection, command: str, stdin: bytes | None) -> Result:
         process: asyncssh.SSHClientProcess[bytes] = await self._opened(
             connection,
             connection.create_process(command, encoding=None, stderr=asyncssh.DEVNULL),
             lambda process: process,
         )
         try:
+            if stdin is not None:
+                process.stdin.write(stdin)
+                process.stdin.write_eof()
             chunks, room = [], COMMAND_OUTPUT_MAX_BYTES
             while room > 0 and (chunk := await process.stdout.read(room)):
                 chunks.append(chunk)

@@ -15,6 +15,8 @@ os.environ.update(
         "DO_TOKEN": "token-of-the-tests",
         "DROPLET_SSH_PORT": "2222",
         "CLOUD_POLL_SECONDS": "0.2",
+        "CLOUD_CALLS_PER_MINUTE": "100000",  # the local cloud of the tests has no limits
+        "CLOUD_CALLS_PER_HOUR": "100000",
         "REQUIRE_EMAIL_VERIFICATION": "true",
         "THROTTLE_SCALE": "1000",
         "LOG_LEVEL": "WARNING",

@@ -63,6 +63,8 @@ class Server:
             "DO_TOKEN": TOKEN,
             "DROPLET_SSH_PORT": str(SSH_PORT),
             "CLOUD_POLL_SECONDS": "0.2",
+            "CLOUD_CALLS_PER_MINUTE": "100000",
+            "CLOUD_CALLS_PER_HOUR": "100000",
             "REQUIRE_EMAIL_VERIFICATION": "false",
             "THROTTLE_SCALE": "1000",
             **settings,

@@ -2,9 +2,10 @@
 
 from environments.cloud.client import CloudClient
 from environments.cloud.errors import CloudError, CloudNotFound, CloudRejected, CloudThrottled, CloudUnreachable
-from environments.cloud.types import Droplet, Region, Size, Volume
+from environments.cloud.types import Action, Droplet, DropletSnapshot, Firewall, Region, Size, Volume
 
 __all__ = [
+    "Action",
     "CloudClient",
     "CloudError",
     "CloudNotFound",
@@ -12,6 +13,8 @@ __all__ = [
     "CloudThrottled",
     "CloudUnreachable",
     "Droplet",
+    "DropletSnapshot",
+    "Firewall",
     "Region",
     "Size",
     "Volume",

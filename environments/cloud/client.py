@@ -5,6 +5,7 @@ Facts about the API that are not obvious are in docs/cloud.md.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,16 +14,18 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
 from environments.cloud.errors import CloudNotFound, CloudRejected, CloudThrottled, CloudUnreachable
-from environments.cloud.types import Droplet, Region, Size, Volume
+from environments.cloud.types import Action, Droplet, DropletSnapshot, Firewall, Region, Size, Volume
 
 TIMEOUTS_S = (3.05, 8.0)  # to connect, and between two bytes of an answer
 PAGE_SIZE = 200  # the API's largest
 THROTTLED_DEFAULT_S = 30.0
+REPEATABLE = frozenset({"GET", "DELETE"})
+RETRY_FIRST_S = 0.3
 
 OnCall = Callable[[str, int | None, float], None]  # (method, status or None, seconds)
+Gate = Callable[[], None]  # called before each request; may wait, or raise CloudThrottled to hold it back
 
 
 class CloudClient:
@@ -41,27 +44,27 @@ class CloudClient:
         retries: int = 2,
         pool_size: int = 8,
         on_call: OnCall | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._timeouts_s = timeouts_s
-        self._on_call = on_call
+        self._on_call, self._gate, self._retries = on_call, gate, retries
+        self._seen = threading.local()
         self._session = requests.Session()
         self._session.trust_env = False  # no .netrc: it would replace our Authorization header
         self._session.headers.update({"Authorization": f"Bearer {token}", "User-Agent": "devpocket"})
-        retry = Retry(
-            total=retries,
-            backoff_factor=0.3,
-            allowed_methods={"GET", "DELETE"},
-            status_forcelist={500, 502, 503, 504},
-            respect_retry_after_header=False,  # 429 goes to the caller, who knows what else waits
-            raise_on_status=False,
-        )
-        adapter = HTTPAdapter(max_retries=retry, pool_connections=1, pool_maxsize=pool_size, pool_block=True)
+        # No retries here: each request passes the gate, and a 429 goes to the caller, who knows what else waits.
+        adapter = HTTPAdapter(max_retries=0, pool_connections=1, pool_maxsize=pool_size, pool_block=True)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
     def close(self) -> None:
         self._session.close()
+
+    @property
+    def request_id(self) -> str:
+        """The cloud's own id of this thread's last request, for events and for its support; empty without one."""
+        return str(getattr(self._seen, "request_id", ""))
 
     # --- Droplets
 
@@ -73,9 +76,20 @@ class CloudClient:
         return Droplet.parse(self._json("GET", f"/v2/droplets/{droplet_id}")["droplet"])
 
     def droplet_create(
-        self, *, name: str, region: str, size: str, image: str, user_data: str, tags: list[str], volumes: list[str]
+        self,
+        *,
+        name: str,
+        region: str,
+        size: str,
+        image: str | int,
+        user_data: str,
+        tags: list[str],
+        volumes: list[str],
     ) -> Droplet:
-        """Ask for a droplet; it comes back `new`, without an address. `user_data`: at most 64 KiB."""
+        """Ask for a droplet; it comes back `new`, without an address.
+
+        `image`: a public image's slug, or a snapshot's id as an integer. `user_data`: at most 64 KiB.
+        """
         body = {
             "name": name,
             "region": region,
@@ -96,9 +110,37 @@ class CloudClient:
     def droplet_delete(self, droplet_id: int) -> None:
         self._delete(f"/v2/droplets/{droplet_id}")
 
-    def droplet_action(self, droplet_id: int, kind: str) -> int:
-        """Begin power_on, power_off, shutdown or reboot; the action's id. Raises: CloudNotFound."""
-        return int(self._json("POST", f"/v2/droplets/{droplet_id}/actions", {"type": kind})["action"]["id"])
+    # --- Actions
+
+    def droplet_action(self, droplet_id: int, kind: str, **arguments: Any) -> Action:
+        """Begin power_on, power_off, shutdown, reboot, power_cycle, resize (size, disk), snapshot (name) or rebuild
+        (image). Raises: CloudNotFound."""
+        answer = self._json("POST", f"/v2/droplets/{droplet_id}/actions", {"type": kind, **arguments})
+        return Action.parse(answer["action"])
+
+    def droplet_actions(self, droplet_id: int) -> list[Action]:
+        """The latest ones, newest first. Raises: CloudNotFound."""
+        answer = self._json("GET", f"/v2/droplets/{droplet_id}/actions", query={"per_page": 20})
+        return sorted(map(Action.parse, answer["actions"]), key=lambda action: -action.id)
+
+    def action_get(self, action_id: int) -> Action:
+        """Raises: CloudNotFound."""
+        return Action.parse(self._json("GET", f"/v2/actions/{action_id}")["action"])
+
+    # --- Snapshots of droplets
+
+    def droplet_snapshots(self, droplet_id: int) -> list[DropletSnapshot]:
+        """Raises: CloudNotFound."""
+        found = self._pages(f"/v2/droplets/{droplet_id}/snapshots", "snapshots")
+        return [DropletSnapshot.parse(data) for data in found]
+
+    def snapshots(self) -> list[DropletSnapshot]:
+        """Those of all droplets of the account, also of droplets that are gone. There is no filter by name."""
+        found = self._pages("/v2/snapshots", "snapshots", {"resource_type": "droplet"})
+        return [DropletSnapshot.parse(data) for data in found]
+
+    def snapshot_delete(self, snapshot_id: str) -> None:
+        self._delete(f"/v2/snapshots/{snapshot_id}")
 
     # --- Volumes
 
@@ -125,6 +167,33 @@ class CloudClient:
     def volume_delete(self, volume_id: str) -> None:
         """Must be free: CloudRejected (409) while it is attached."""
         self._delete(f"/v2/volumes/{volume_id}")
+
+    def volumes(self) -> list[Volume]:
+        """Those of the whole account."""
+        return [Volume.parse(data) for data in self._pages("/v2/volumes", "volumes")]
+
+    def volume_resize(self, volume_id: str, *, size_gb: int, region: str) -> Action:
+        """Upwards only; the file system on it has to be grown on the machine. Raises: CloudNotFound."""
+        body = {"type": "resize", "size_gigabytes": size_gb, "region": region}
+        return Action.parse(self._json("POST", f"/v2/volumes/{volume_id}/actions", body)["action"])
+
+    # --- Firewalls
+
+    def tag_create(self, name: str) -> None:
+        """Harmless where it exists."""
+        self._json("POST", "/v2/tags", {"name": name})
+
+    def firewalls(self) -> list[Firewall]:
+        return [Firewall.parse(data) for data in self._pages("/v2/firewalls", "firewalls")]
+
+    def firewall_create(self, *, name: str, tags: list[str], rules: dict[str, Any]) -> Firewall:
+        """The tags must exist. `rules`: inbound_rules and outbound_rules."""
+        answer = self._json("POST", "/v2/firewalls", {"name": name, "tags": tags, **rules})
+        return Firewall.parse(answer["firewall"])
+
+    def firewall_replace(self, firewall_id: str, *, name: str, tags: list[str], rules: dict[str, Any]) -> None:
+        """All of it: what is left out is gone. Raises: CloudNotFound."""
+        self._json("PUT", f"/v2/firewalls/{firewall_id}", {"name": name, "tags": tags, **rules})
 
     # --- Catalogue and account
 
@@ -167,7 +236,21 @@ class CloudClient:
     def _send(
         self, method: str, path: str, *, body: dict[str, Any] | None = None, query: dict[str, Any] | None = None
     ) -> requests.Response:
+        repeats = self._retries if method in REPEATABLE else 0
+        for pause_s in (RETRY_FIRST_S * 2**number for number in range(repeats)):
+            try:
+                return self._send_once(method, path, body=body, query=query)
+            except CloudUnreachable:
+                time.sleep(pause_s)
+        return self._send_once(method, path, body=body, query=query)
+
+    def _send_once(
+        self, method: str, path: str, *, body: dict[str, Any] | None, query: dict[str, Any] | None
+    ) -> requests.Response:
         url = urljoin(self._base_url + "/", path.lstrip("/"))
+        self._seen.request_id = ""
+        if self._gate is not None:
+            self._gate()
         began, status = time.monotonic(), None
         try:
             response = self._session.request(
@@ -179,6 +262,7 @@ class CloudClient:
                 allow_redirects=False,
             )
             status = response.status_code
+            self._seen.request_id = response.headers.get("x-request-id", "")
         except requests.RequestException as error:
             # Not the exception's own text: it can hold the request with its headers.
             raise CloudUnreachable(f"{method} {path}: {type(error).__name__}") from None

@@ -8,12 +8,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Droplet:
-    """`status`: new, active, off or archive. `ip`: the public IPv4 address, None until it has one."""
+    """`status`: new, active, off or archive. `ip`: the public IPv4 address, None until it has one.
+
+    `image_id`: what it was created from or last rebuilt to. `created_at`: ISO 8601.
+    """
 
     id: int
     name: str
     status: str
     ip: str | None
+    size: str
+    image_id: int
+    created_at: str
     tags: tuple[str, ...]
     volume_ids: tuple[str, ...]
 
@@ -26,6 +32,9 @@ class Droplet:
             name=data["name"],
             status=data["status"],
             ip=public[0] if public else None,
+            size=data["size_slug"],
+            image_id=data["image"]["id"],
+            created_at=data["created_at"],
             tags=tuple(data["tags"]),
             volume_ids=tuple(data["volume_ids"]),
         )
@@ -39,6 +48,8 @@ class Volume:
     name: str
     region: str
     size_gb: int
+    created_at: str
+    tags: tuple[str, ...]
     droplet_ids: tuple[int, ...]
 
     @classmethod
@@ -48,7 +59,62 @@ class Volume:
             name=data["name"],
             region=data["region"]["slug"],
             size_gb=data["size_gigabytes"],
+            created_at=data["created_at"],
+            tags=tuple(data["tags"]),
             droplet_ids=tuple(data["droplet_ids"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A change of a droplet or a volume. `status`: in-progress, completed or errored; no reason is ever given."""
+
+    id: int
+    kind: str
+    status: str
+
+    @classmethod
+    def parse(cls, data: dict[str, Any]) -> Action:
+        return cls(id=data["id"], kind=data["type"], status=data["status"])
+
+
+@dataclass(frozen=True, slots=True)
+class DropletSnapshot:
+    """`id` as text, as /v2/snapshots has it; as an `image` it is an integer. `min_disk_gb`: what a droplet of it needs."""
+
+    id: str
+    name: str
+    size_gb: float
+    min_disk_gb: int
+    created_at: str
+
+    @classmethod
+    def parse(cls, data: dict[str, Any]) -> DropletSnapshot:
+        return cls(
+            id=str(data["id"]),
+            name=data["name"],
+            size_gb=float(data["size_gigabytes"]),
+            min_disk_gb=data["min_disk_size"],
+            created_at=data["created_at"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """`rules`: inbound and outbound as the API writes them."""
+
+    id: str
+    name: str
+    tags: tuple[str, ...]
+    rules: dict[str, list[dict[str, Any]]]
+
+    @classmethod
+    def parse(cls, data: dict[str, Any]) -> Firewall:
+        return cls(
+            id=data["id"],
+            name=data["name"],
+            tags=tuple(data.get("tags") or ()),
+            rules={key: list(data.get(key) or ()) for key in ("inbound_rules", "outbound_rules")},
         )
 
 

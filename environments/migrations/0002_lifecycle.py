@@ -142,8 +142,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='environment',
-            name='variables_pending',
-            field=models.BooleanField(db_default=False, default=False),
+            name='variables_changed_at',
+            field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name='environment',
+            name='variables_told_at',
+            field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
             model_name='environment',

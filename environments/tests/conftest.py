@@ -11,7 +11,7 @@ from channels.db import database_sync_to_async
 
 from accounts.services import SignIn
 from devpocket.testing.localcloud import LocalCloud
-from environments import cloudapi, connections, provisioner, steps
+from environments import cloudapi, connections, droplet_watch, provisioner
 from environments.api.serializers import CreateSerializer
 from environments.creation import create_from_request
 from environments.models import Environment
@@ -29,15 +29,11 @@ def templates(db: None) -> None:
 def cloud(localcloud: LocalCloud, settings: Any) -> Iterator[LocalCloud]:
     """The local cloud, with this process's cloud client on it; well-behaved before and after."""
     settings.DO_API_URL = localcloud.url
-    cloudapi.client.cache_clear()
-    cloudapi.impatient_client.cache_clear()
+    cloudapi.forget_clients()
     localcloud.behave()
     yield localcloud
     localcloud.behave()
-    cloudapi.client().close()
-    cloudapi.impatient_client().close()
-    cloudapi.client.cache_clear()
-    cloudapi.impatient_client.cache_clear()
+    cloudapi.forget_clients()
 
 
 @pytest.fixture
@@ -57,8 +53,8 @@ async def provisioning(
     transactional_db: None, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[None]:
     """A provisioner at work for the time of the test, looking more often than a real cloud is asked."""
-    monkeypatch.setattr(steps, "LATER_S", 0.2)
-    monkeypatch.setattr(steps, "SOON_S", 0.1)
+    monkeypatch.setattr(provisioner, "PACE", 0.1)
+    monkeypatch.setattr(droplet_watch, "DRIFT_EVERY_S", 0.3)
     async with connections.lifespan(), provisioner.lifespan():
         yield
 

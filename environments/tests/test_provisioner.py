@@ -71,7 +71,7 @@ async def test_an_environment_comes_up_through_its_phases(
 async def test_a_lost_create_reply_does_not_create_twice(
     path: str, ann: SignIn, create: Create, cloud: LocalCloud, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("environments.steps.ADOPT_WINDOW_S", 1)
+    monkeypatch.setattr("environments.steps.tools.ADOPT_WINDOW_S", 1)
     await asyncio.to_thread(cloud.misbehave, "lose_answer", method="POST", path=path)
     row = await until(await database_sync_to_async(create)(ann), is_running)
     await assert_one_of_each(cloud, row)
@@ -81,7 +81,7 @@ async def test_doubled_droplets_are_reduced_to_one(
     ann: SignIn, create: Create, cloud: LocalCloud, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both answers lost, and the listing so late that the second create was right to be made."""
-    monkeypatch.setattr("environments.steps.ADOPT_WINDOW_S", 0)
+    monkeypatch.setattr("environments.steps.tools.ADOPT_WINDOW_S", 0)
     await asyncio.to_thread(cloud.misbehave, "lose_answer", method="POST", path="/v2/droplets$")
     await asyncio.to_thread(cloud.misbehave, "status", status=500, method="GET", path="/v2/droplets", count=2)
     row = await until(await database_sync_to_async(create)(ann), is_running)
@@ -142,7 +142,6 @@ async def test_delete_goes_on_until_the_cloud_confirms(
 async def test_a_droplet_that_vanishes_is_told(ann: SignIn, create: Create, cloud: LocalCloud, until: Until) -> None:
     row = await until(await database_sync_to_async(create)(ann), is_running)
     await asyncio.to_thread(cloud.ask, "POST", f"/_localcloud/droplets/{row.droplet_id}/vanish")
-    await change(row, next_step_at=timezone.now())  # instead of waiting for the next look, a minute away
     lost = await until(row, lambda now: now.phase == Phase.ERROR)
     assert (lost.error_code, lost.error_phase) == ("droplet_missing", Phase.RUNNING)
     await act(row, "delete")
@@ -154,7 +153,6 @@ async def test_a_machine_powered_off_outside_is_stopped(
 ) -> None:
     row = await until(await database_sync_to_async(create)(ann), is_running)
     await asyncio.to_thread(cloud.ask, "POST", f"/_localcloud/droplets/{row.droplet_id}/poweroff")
-    await change(row, next_step_at=timezone.now())
     stopped = await until(row, lambda now: now.phase == Phase.STOPPED)
     assert stopped.desired_state == Desired.STOPPED
 

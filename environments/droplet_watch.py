@@ -1,0 +1,107 @@
+"""The listing of all our droplets that answers for every environment that waits, in every process.
+
+One process lists and leaves the answer in the cache for the others. A longer list is asked for less often, so that
+it always costs the same share of the calls that the cloud allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.core.cache import cache
+from django.utils import timezone
+
+from environments import cloudapi, leases
+from environments.budget import Priority
+from environments.cloud import CloudError, Droplet
+from environments.cloud.client import PAGE_SIZE
+from environments.steps import SHARED_TAG, CloudView
+
+log = structlog.get_logger(__name__)
+
+VIEW, TAKEN_AT, LISTER, DRIFT = "droplets:view", "droplets:taken-at", "droplets:lister", "droplets:drift"
+KEEP_S = 300
+LISTER_S = 20  # a process that was killed while it listed
+DRIFT_EVERY_S = 30.0  # changes made outside are noticed within 60 s (contract 6.3): this, the listing, and a look
+
+
+class DropletWatch:
+    """This process's copy of the listing. `owner` names the process."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.view: CloudView | None = None
+
+    @property
+    def interval_s(self) -> float:
+        return float(settings.CLOUD_POLL_SECONDS * (self.view.pages if self.view else 1))
+
+    def next_in_s(self) -> float:
+        """When there will be a newer one, if somebody goes on asking for it."""
+        if self.view is None:
+            return 0.1
+        return max(0.1, self.interval_s - _age_s(self.view.taken_at) + 0.1)
+
+    async def refresh(self, *, waits: bool) -> None:
+        """Have a listing that is as new as it may be: `waits`, whether an environment waits for it."""
+        if self._is_new_enough(waits):
+            return
+        shared = await asyncio.to_thread(self._shared)
+        if shared is not None and (self.view is None or shared.taken_at > self.view.taken_at):
+            self.view = shared
+            if self._is_new_enough(waits):
+                return
+        if not await asyncio.to_thread(cache.add, LISTER, self.owner, LISTER_S):
+            return  # another process is at it
+        try:
+            await self._list(Priority.STEP if waits else Priority.BACKGROUND)
+        finally:
+            await asyncio.to_thread(cache.delete, LISTER)
+
+    def _is_new_enough(self, waits: bool) -> bool:
+        limit_s = self.interval_s if waits else max(self.interval_s, DRIFT_EVERY_S)
+        return self.view is not None and _age_s(self.view.taken_at) < limit_s
+
+    def _shared(self) -> CloudView | None:
+        taken_at: datetime | None = cache.get(TAKEN_AT)
+        if taken_at is None or (self.view is not None and taken_at <= self.view.taken_at):
+            return None
+        view: CloudView | None = cache.get(VIEW)
+        return view
+
+    async def _list(self, priority: Priority) -> None:
+        taken_at = timezone.now()
+        try:
+            droplets = await cloudapi.call(lambda cloud: cloud.droplets_by_tag(SHARED_TAG), priority=priority)
+        except CloudError as error:
+            log.warning("cloud_listing_failed", error=str(error), cloud_request_id=error.request_id)
+            return
+        by_tag: dict[str, list[Droplet]] = {}
+        for droplet in droplets:
+            for tag in droplet.tags:
+                by_tag.setdefault(tag, []).append(droplet)
+        by_tag.pop(SHARED_TAG, None)  # all of them once more
+        self.view = CloudView(taken_at, by_tag, pages=max(1, -(-len(droplets) // PAGE_SIZE)))
+        await asyncio.to_thread(self._share, self.view)
+        if await asyncio.to_thread(cache.add, DRIFT, self.owner, DRIFT_EVERY_S * 0.8):
+            await self._look_for_drift(droplets, taken_at)
+
+    @staticmethod
+    def _share(view: CloudView) -> None:
+        cache.set(VIEW, view, KEEP_S)
+        cache.set(TAKEN_AT, view.taken_at, KEEP_S)
+
+    async def _look_for_drift(self, droplets: list[Droplet], taken_at: datetime) -> None:
+        status = {droplet.id: droplet.status for droplet in droplets}
+        changed: Any = await database_sync_to_async(leases.drifted_rows)(status, seen_at=taken_at)
+        if changed:
+            log.warning("changed_outside", rows=changed)
+
+
+def _age_s(since: datetime) -> float:
+    return (timezone.now() - since) / timedelta(seconds=1)

@@ -1,0 +1,61 @@
+"""One step of an environment from what is to what is wanted: look at the cloud, do one thing, say when to look again.
+
+Each step may be repeated, and may die at any line: what it is about to ask of the cloud is in the row before it asks,
+and what exists is found by the tag that the row gives (`Environment.tag`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from django.utils import timezone
+
+from environments.lifecycle import Desired, Phase
+from environments.models import Environment
+from environments.steps import power, up
+from environments.steps.teardown import tear_down
+from environments.steps.tools import NEXT_VIEW, SHARED_TAG, ActionFailed, CloudView, NextLook, Tools
+
+__all__ = ["NEXT_VIEW", "SHARED_TAG", "CloudView", "NextLook", "Tools", "needs_view", "step"]
+
+
+async def step(environment: Environment, tools: Tools) -> NextLook:
+    """Bring the environment one step on. Raises: CloudError, LeaseLost; then the row is as it was, or further."""
+    if environment.desired_state == Desired.DELETED:
+        return await tear_down(environment, tools)
+    phase = Phase(environment.phase)
+    if environment.deadline_at is not None and timezone.now() > environment.deadline_at:
+        await tools.record_error(environment, f"{phase}_timeout", f"This took too long and was given up: {phase}.")
+        return None
+    handler = HANDLERS.get(phase)
+    if handler is None:
+        return None
+    try:
+        return await handler(environment, tools)
+    except ActionFailed as error:
+        message = f"The cloud began this several times and never completed it: {error.kind}."
+        await tools.record_error(environment, f"{error.kind}_failed", message)
+        return None
+
+
+HANDLERS: dict[Phase, Callable[[Environment, Tools], Awaitable[NextLook]]] = {
+    Phase.CREATING: up.create,
+    Phase.PROVISIONING: up.provision,
+    Phase.INSTALLING: up.install,
+    Phase.CONFIGURING: up.run_when_login_works,
+    Phase.STARTING: up.start,
+    Phase.STOPPING: power.stop,
+    Phase.RESTARTING: power.restart,
+    Phase.RESIZING: power.resize,
+    Phase.RUNNING: power.check_running,
+    Phase.STOPPED: power.check_stopped,
+    Phase.ERROR: power.check_error,
+}
+WAITING_FOR_DROPLET = frozenset(
+    {Phase.PROVISIONING, Phase.STARTING, Phase.STOPPING, Phase.RESTARTING, Phase.RESIZING, Phase.TERMINATED}
+)
+
+
+def needs_view(environment: Environment) -> bool:
+    """Whether the row's next step wants a listing that is newer than the row."""
+    return environment.phase in WAITING_FOR_DROPLET

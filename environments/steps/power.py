@@ -1,0 +1,228 @@
+"""Going down, restarting, changing size; and noticing at rest what was changed outside."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from environments.cloud import CloudNotFound
+from environments.lifecycle import Desired, Phase
+from environments.models import Environment, Snapshot
+from environments.selectors import find_hibernation
+from environments.snapshots import pending_snapshot
+from environments.steps.snapshots import make, snapshots_to_work_on, work_on_snapshots
+from environments.steps.tools import (
+    LATER_S,
+    NEXT_VIEW,
+    SOON_S,
+    ActionFailed,
+    NextLook,
+    Tools,
+    ask_to_switch_off,
+    find_droplet,
+    is_done,
+    is_view_fresh,
+    missing_or_later,
+    nudge_power,
+    seen,
+)
+from environments.steps.up import start
+from environments.steps.variables import tell_variables
+from environments.steps.volume import grow, holder_of_volume
+
+
+async def stop(environment: Environment, tools: Tools) -> NextLook:
+    if environment.desired_state == Desired.HIBERNATED:
+        return await _hibernate(environment, tools)
+    droplet = seen(environment, tools)
+    if droplet is None:
+        return await missing_or_later(environment, tools)
+    if droplet.status == "off":
+        await tools.record_phase(environment, Phase.STOPPED)
+        return 0.0
+    await ask_to_switch_off(environment, tools, droplet)
+    return NEXT_VIEW
+
+
+# --- Hibernation: the disk is copied, then the droplet is destroyed; the volume stays
+
+
+async def _hibernate(environment: Environment, tools: Tools) -> NextLook:
+    """The droplet goes only after the cloud has shown its snapshot."""
+    if await tools.read(lambda: find_hibernation(environment)) is not None:
+        return await _destroy_droplet(environment, tools)
+    droplet = seen(environment, tools)
+    if droplet is None:
+        return await missing_or_later(environment, tools)
+    if droplet.status != "off":
+        await ask_to_switch_off(environment, tools, droplet)
+        return NEXT_VIEW
+    snapshot = await tools.read(lambda: _hibernation_snapshot(environment))
+    if snapshot.kind == Snapshot.Kind.HIBERNATION and snapshot.status == Snapshot.Status.ERROR:
+        raise ActionFailed("snapshot")
+    return await make(environment, tools, snapshot)
+
+
+def _hibernation_snapshot(environment: Environment) -> Snapshot:
+    """The one to make: one that its owner asked for comes first. In error: it was tried in this phase, and failed."""
+    pending = next((one for one in snapshots_to_work_on(environment) if one.status == Snapshot.Status.PENDING), None)
+    if pending is not None:
+        return pending
+    tried = environment.snapshots.filter(
+        kind=Snapshot.Kind.HIBERNATION, created_at__gte=environment.phase_changed_at, deleted_at=None
+    ).first()
+    name = f"{environment.slug}-hibernation"
+    return tried or pending_snapshot(environment, name=name, kind=Snapshot.Kind.HIBERNATION)
+
+
+async def _destroy_droplet(environment: Environment, tools: Tools) -> NextLook:
+    tag, droplet_id = environment.tag, environment.droplet_id
+    if droplet_id is not None and await find_droplet(tools, droplet_id) is not None:
+        await tools.cloud(lambda cloud: cloud.droplets_delete_by_tag(tag))
+        return SOON_S
+    try:
+        if await holder_of_volume(environment, tools) is not None:
+            return LATER_S  # comes free some seconds after its droplet is gone (FACTS, Droplets)
+    except CloudNotFound:
+        await tools.record_error(environment, "volume_missing", "The volume has disappeared at the cloud.")
+        return None
+    message = "The machine is put away; its volume and a copy of its disk are kept"
+    await tools.record_phase(
+        environment, Phase.STOPPED, message, droplet_id=None, droplet_ip=None, droplet_requested_at=None
+    )
+    return 0.0
+
+
+# --- Restart, and restore
+
+
+async def restart(environment: Environment, tools: Tools) -> NextLook:
+    if environment.droplet_id is None:
+        return await start(environment, tools)
+    if environment.restore_from_id is not None:
+        return await _restore(environment, tools)
+    droplet = seen(environment, tools)
+    if droplet is None:
+        return await missing_or_later(environment, tools)
+    if droplet.status == "off" and environment.action_kind in ("", "power_on"):
+        await nudge_power(environment, tools, droplet, "power_on")
+        return NEXT_VIEW
+    if environment.action_kind == "power_on":
+        return await start(environment, tools)
+    kind = environment.action_kind or "reboot"
+    try:
+        if not await is_done(environment, tools, kind):
+            return LATER_S
+    except ActionFailed:
+        if kind == "power_cycle":
+            raise
+        await is_done(environment, tools, "power_cycle")  # a guest that doesn't heed a reboot
+        return LATER_S
+    return await _see_it_up(environment, tools)
+
+
+async def _see_it_up(environment: Environment, tools: Tools) -> NextLook:
+    """The action is completed: from now on only a newer listing counts."""
+    await tools.record_facts(
+        environment, action_kind="power_on", action_requested_at=timezone.now(), action_id=None, action_failures=0
+    )
+    return NEXT_VIEW
+
+
+async def _restore(environment: Environment, tools: Tools) -> NextLook:
+    """Rebuild the droplet from the snapshot: its id, address and volume stay."""
+    snapshot_id = await tools.read(
+        lambda: (
+            Snapshot.objects.filter(pk=environment.restore_from_id).values_list("cloud_snapshot_id", flat=True).get()
+        )
+    )
+    if environment.action_kind == "power_on":
+        return await start(environment, tools)
+    if not await is_done(environment, tools, "rebuild", image=int(snapshot_id or 0)):
+        return LATER_S
+    return await _see_it_up(environment, tools)
+
+
+# --- Resize
+
+
+async def resize(environment: Environment, tools: Tools) -> NextLook:
+    """Power off, resize, and power on only if it ran before."""
+    target = environment.resize_to or {}
+    returns_to = Phase(environment.return_phase or Phase.STOPPED)
+    if environment.droplet_id is None:  # hibernated: the next droplet has the size
+        return await _resized(environment, tools)
+    droplet = seen(environment, tools)
+    if droplet is None:
+        return await missing_or_later(environment, tools)
+    if droplet.size != target.get("size"):
+        if droplet.status != "off":
+            await ask_to_switch_off(environment, tools, droplet)
+            return NEXT_VIEW
+        is_complete = await is_done(environment, tools, "resize", size=target["size"], disk=bool(target["disk"]))
+        return NEXT_VIEW if is_complete else LATER_S
+    if returns_to == Phase.STOPPED and droplet.status == "off":
+        return await _resized(environment, tools)
+    if environment.size != target["size"]:
+        await _record_size(environment, tools)
+    return await start(environment, tools)
+
+
+async def _record_size(environment: Environment, tools: Tools) -> None:
+    facts = {name: value for name, value in (environment.resize_to or {}).items() if name != "disk"}
+    await tools.record_facts(environment, **facts)
+
+
+async def _resized(environment: Environment, tools: Tools) -> NextLook:
+    await _record_size(environment, tools)
+    await tools.record_phase(environment, Phase.STOPPED)
+    return 0.0
+
+
+# --- At rest
+
+
+async def check_running(environment: Environment, tools: Tools) -> NextLook:
+    if await _is_changed_outside(environment, tools, expected="active"):
+        return await _face_change(environment, tools)
+    for chore in (work_on_snapshots, grow, tell_variables):
+        if (next_look := await chore(environment, tools)) is not None:
+            return next_look
+    return None
+
+
+async def check_stopped(environment: Environment, tools: Tools) -> NextLook:
+    if environment.droplet_id is not None and await _is_changed_outside(environment, tools, expected="off"):
+        return await _face_change(environment, tools)
+    for chore in (work_on_snapshots, grow):
+        if (next_look := await chore(environment, tools)) is not None:
+            return next_look
+    return None
+
+
+async def check_error(environment: Environment, tools: Tools) -> NextLook:
+    """What its owner asked for beside the machine's life still comes to an end."""
+    return await work_on_snapshots(environment, tools)
+
+
+async def _is_changed_outside(environment: Environment, tools: Tools, *, expected: str) -> bool:
+    if not is_view_fresh(environment, tools):
+        return False
+    droplet = seen(environment, tools)
+    return droplet is None or droplet.status != expected
+
+
+async def _face_change(environment: Environment, tools: Tools) -> NextLook:
+    """A listing that differs from the row is believed only when the droplet itself says the same."""
+    droplet = await find_droplet(tools, environment.droplet_id or 0)
+    if droplet is None:
+        await tools.record_error(environment, "droplet_missing", "The machine has disappeared at the cloud.")
+        return None
+    if droplet.status == "off" and environment.phase == Phase.RUNNING:
+        message = "The machine was powered off outside DevPocket."
+        await tools.record_phase(
+            environment, Phase.STOPPED, message, desired_state=Desired.STOPPED, last_stop_reason="outside"
+        )
+    elif droplet.status == "active" and environment.phase == Phase.STOPPED:
+        message = "The machine was powered on outside DevPocket."
+        await tools.record_phase(environment, Phase.STARTING, message, desired_state=Desired.RUNNING)
+    return LATER_S

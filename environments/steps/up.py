@@ -1,0 +1,238 @@
+"""Coming up: a volume, a droplet, its set-up; again from an error; back from hibernation."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.conf import settings
+from django.utils import timezone
+
+from environments.cloud import CloudNotFound, CloudRejected, Droplet
+from environments.cloud_init import PROGRESS_FILE, UserDataTooLarge, parse_progress, user_data
+from environments.lifecycle import Phase, installing_progress
+from environments.models import Environment
+from environments.selectors import find_hibernation, machine_spec
+from environments.ssh import HostKeyMismatch, SSHUnavailable
+from environments.steps import tools as shared
+from environments.steps.tools import (
+    LATER_S,
+    NEXT_VIEW,
+    SHARED_TAG,
+    SOON_S,
+    NextLook,
+    Tools,
+    age_s,
+    find_droplet,
+    is_view_fresh,
+    missing_or_later,
+    nudge_power,
+    seen,
+    wrong_host_key,
+)
+from environments.steps.volume import ensure_volume, holder_of_volume
+
+log = structlog.get_logger(__name__)
+
+READ_PROGRESS = f'cat "${{DEVPOCKET_ROOT:-}}{PROGRESS_FILE}" 2>/dev/null; true'
+CHECK_LOGIN = "command -v tmux >/dev/null && echo ready"
+SSH_TIMEOUT_S = 10.0
+FAST_S = 30.0  # how long a machine that boots is looked at often
+RECOVER_LOOK_S = 60.0  # how long a machine in error may take to answer before it is replaced
+
+
+# --- From nothing
+
+
+async def create(environment: Environment, tools: Tools) -> NextLook:
+    if environment.droplet_requested_at is not None:
+        return await _recover(environment, tools)
+    await ensure_volume(environment, tools)
+    await tools.record_phase(environment, Phase.PROVISIONING)
+    return 0.0
+
+
+async def provision(environment: Environment, tools: Tools) -> NextLook:
+    await ensure_volume(environment, tools)
+    if environment.droplet_id is None and not await ensure_droplet(environment, tools):
+        return LATER_S
+    droplet = seen(environment, tools)
+    if droplet is None and is_view_fresh(environment, tools):
+        return await missing_or_later(environment, tools)
+    if droplet is None or droplet.status != "active" or droplet.ip is None:
+        return NEXT_VIEW
+    size_gb = environment.filesystem_size_gb or environment.volume_size_gb
+    await tools.record_phase(environment, Phase.INSTALLING, droplet_ip=droplet.ip, filesystem_size_gb=size_gb)
+    return 0.0
+
+
+async def ensure_droplet(environment: Environment, tools: Tools) -> bool:
+    """Find the environment's droplet or create it; False: it was asked for, and can't be seen yet.
+
+    After a lost answer it is looked for by its tag, and by the volume, which only one droplet can have.
+    """
+    if environment.droplet_requested_at is not None:
+        if await _adopt_droplet(environment, tools):
+            return True
+        if age_s(environment.droplet_requested_at) < shared.ADOPT_WINDOW_S:
+            return False
+    hibernation = await tools.read(lambda: find_hibernation(environment))
+    try:
+        text = await tools.read(lambda: user_data(machine_spec(environment, is_set_up=hibernation is not None)))
+    except UserDataTooLarge as error:
+        raise CloudRejected(f"user data: {error}") from error
+    image = int(hibernation.cloud_snapshot_id or 0) if hibernation else environment.image
+    await tools.record_facts(environment, droplet_requested_at=timezone.now())
+    droplet = await tools.cloud(
+        lambda cloud: cloud.droplet_create(
+            name=environment.slug,
+            region=environment.region,
+            size=environment.size,
+            image=image,
+            user_data=text,
+            tags=[SHARED_TAG, environment.tag],
+            volumes=[environment.volume_id] if environment.volume_id else [],
+        )
+    )
+    await tools.record_facts(environment, droplet_id=droplet.id)
+    return True
+
+
+async def _adopt_droplet(environment: Environment, tools: Tools) -> bool:
+    tag = environment.tag
+    found = await tools.cloud(lambda cloud: cloud.droplets_by_tag(tag))
+    if not found and (holder := await holder_of_volume(environment, tools)) is not None:
+        by_id = await find_droplet(tools, holder)
+        found = [by_id] if by_id is not None else []
+    if not found:
+        return False
+    keep = min(found, key=lambda droplet: droplet.id)
+    for extra in (droplet for droplet in found if droplet.id != keep.id):
+        log.error("doubled_droplet_deleted", environment=str(environment.pk), droplet=extra.id)
+        await tools.cloud(lambda cloud, extra_id=extra.id: cloud.droplet_delete(extra_id))  # type: ignore[misc]
+    await tools.record_facts(environment, droplet_id=keep.id)
+    return True
+
+
+async def install(environment: Environment, tools: Tools) -> NextLook:
+    try:
+        told = await tools.ssh(environment, READ_PROGRESS, timeout_s=SSH_TIMEOUT_S)
+    except SSHUnavailable:
+        return _while_booting(environment)
+    except HostKeyMismatch as error:
+        return await wrong_host_key(environment, tools, error)
+    progress = parse_progress(told.stdout)
+    if progress.failed:
+        await tools.record_error(environment, "installing_failed", f"The set-up failed: {progress.message}")
+        return None
+    if progress.is_complete:
+        await tools.record_phase(environment, Phase.CONFIGURING)
+        return 0.0
+    await tools.record_progress(environment, installing_progress(progress.percent), progress.message)
+    return _while_booting(environment)
+
+
+def _while_booting(environment: Environment) -> NextLook:
+    return SOON_S if age_s(environment.phase_changed_at) < FAST_S else LATER_S
+
+
+async def run_when_login_works(environment: Environment, tools: Tools) -> NextLook:
+    try:
+        result = await tools.ssh(environment, CHECK_LOGIN, timeout_s=SSH_TIMEOUT_S)
+    except SSHUnavailable:
+        return _while_booting(environment)
+    except HostKeyMismatch as error:
+        return await wrong_host_key(environment, tools, error)
+    if result.stdout.strip() != "ready":
+        return LATER_S  # the deadline ends it where it stays so
+    await tools.record_phase(environment, Phase.RUNNING, installation_completed=True)
+    return 0.0
+
+
+# --- From off, or from hibernation
+
+
+async def start(environment: Environment, tools: Tools) -> NextLook:
+    """Switch the droplet on, or make one from what hibernation left."""
+    if environment.droplet_id is None:
+        if await tools.read(lambda: find_hibernation(environment)) is None:
+            return await missing_or_later(environment, tools)
+        await ensure_volume(environment, tools)
+        return SOON_S if await ensure_droplet(environment, tools) else LATER_S
+    droplet = seen(environment, tools)
+    if droplet is None:
+        return await missing_or_later(environment, tools)
+    if droplet.status == "off":
+        await nudge_power(environment, tools, droplet, "power_on")
+    if droplet.status != "active" or droplet.ip is None:
+        return NEXT_VIEW
+    if droplet.ip != environment.droplet_ip:
+        await tools.record_facts(environment, droplet_ip=droplet.ip)
+    return await run_when_login_works(environment, tools)
+
+
+# --- From an error
+
+
+async def _recover(environment: Environment, tools: Tools) -> NextLook:
+    """Go on with the droplet that is there, if it is of use; else replace it. The volume stays either way."""
+    if environment.droplet_id is None and not await _adopt_droplet(environment, tools):
+        return await _forget_droplet(environment, tools)
+    droplet_id = environment.droplet_id
+    assert droplet_id is not None  # noqa: S101 -- for the type checker
+    droplet = await find_droplet(tools, droplet_id)
+    if droplet is None:
+        return await _forget_droplet(environment, tools)
+    if droplet.status == "off":
+        await nudge_power(environment, tools, droplet, "power_on")
+        return LATER_S
+    if droplet.status != "active" or droplet.ip is None:  # it never came up
+        return await _replace_droplet(environment, tools)
+    if droplet.ip != environment.droplet_ip:
+        await tools.record_facts(environment, droplet_ip=droplet.ip)
+    try:
+        told = await tools.ssh(environment, READ_PROGRESS, timeout_s=SSH_TIMEOUT_S)
+    except SSHUnavailable:
+        if age_s(environment.phase_changed_at) < RECOVER_LOOK_S:
+            return LATER_S
+        return await _replace_droplet(environment, tools)
+    except HostKeyMismatch:
+        return await _replace_droplet(environment, tools)
+    progress = parse_progress(told.stdout)
+    if progress.failed or (not progress.is_complete and _had_its_time(droplet)):
+        return await _replace_droplet(environment, tools)
+    size_gb = environment.filesystem_size_gb or environment.volume_size_gb
+    await tools.record_phase(environment, Phase.INSTALLING, filesystem_size_gb=size_gb)
+    return 0.0
+
+
+def _had_its_time(droplet: Droplet) -> bool:
+    created_at = datetime.fromisoformat(droplet.created_at)
+    return timezone.now() - created_at > timedelta(minutes=settings.INSTALL_TIMEOUT_MINUTES)
+
+
+async def _replace_droplet(environment: Environment, tools: Tools) -> NextLook:
+    log.warning("droplet_replaced", environment=str(environment.pk), droplet=environment.droplet_id)
+    await tools.record_event(environment, "machine_replaced", "The machine was of no use; the volume is kept")
+    tag = environment.tag
+    await tools.cloud(lambda cloud: cloud.droplets_delete_by_tag(tag))
+    return LATER_S  # the next step finds it gone
+
+
+async def _forget_droplet(environment: Environment, tools: Tools) -> NextLook:
+    """There is no droplet any more: begin anew, once the volume is free."""
+    requested_at = environment.droplet_requested_at
+    is_unanswered = environment.droplet_id is None and requested_at is not None
+    if is_unanswered and requested_at is not None and age_s(requested_at) < shared.ADOPT_WINDOW_S:
+        return LATER_S  # a create whose answer was lost may still show up
+    try:
+        if await holder_of_volume(environment, tools) is not None:
+            return LATER_S  # comes free some seconds after its droplet is gone (FACTS, Droplets)
+    except CloudNotFound:
+        message = "The volume, and what was on it, has disappeared at the cloud."
+        await tools.record_error(environment, "volume_missing", message)
+        return None
+    await tools.record_facts(
+        environment, droplet_id=None, droplet_ip=None, droplet_requested_at=None, installation_completed=False
+    )
+    return 0.0
