@@ -116,13 +116,20 @@ def environment_create(
 
 def _find_first(owner: User, repeatable: Repeatable) -> IdempotencyKey | None:
     """The create that this one repeats. The caller holds the owner's lock. Raises: InvalidInput."""
-    IdempotencyKey.objects.filter(user=owner, created_at__lt=timezone.now() - IDEMPOTENCY_KEEP).delete()
     first = (
         IdempotencyKey.objects.select_related("environment__template").filter(user=owner, key=repeatable.key).first()
     )
+    if first is not None and first.created_at < timezone.now() - IDEMPOTENCY_KEEP:
+        first.delete()
+        return None
     if first is not None and first.request_hash != repeatable.request_hash:
         raise InvalidInput.field("Idempotency-Key", "This Idempotency-Key was used for another request.")
     return first
+
+
+def idempotency_keys_prune() -> None:
+    """Forget creates that may not be repeated any more."""
+    IdempotencyKey.objects.filter(created_at__lt=timezone.now() - IDEMPOTENCY_KEEP).delete()
 
 
 def _check_limit(owner: User) -> None:

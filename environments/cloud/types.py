@@ -80,7 +80,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class DropletSnapshot:
-    """`id` as text, as /v2/snapshots has it; as an `image` it is an integer. `min_disk_gb`: what a droplet of it needs."""
+    """`id` as text, as /v2/snapshots has it; as an `image` it is an integer. `min_disk_gb`: what a droplet needs."""
 
     id: str
     name: str
