@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import caches
 from django.utils import timezone
 
 from environments import cloudapi, leases
@@ -36,6 +36,8 @@ class DropletWatch:
     def __init__(self, owner: str) -> None:
         self.owner = owner
         self.view: CloudView | None = None
+        # Held here: looked up in a thread, Django would make a new one, with connections of its own, each time.
+        self._cache = caches["default"]
 
     @property
     def interval_s(self) -> float:
@@ -56,22 +58,22 @@ class DropletWatch:
             self.view = shared
             if self._is_new_enough(waits):
                 return
-        if not await asyncio.to_thread(cache.add, LISTER, self.owner, LISTER_S):
+        if not await asyncio.to_thread(self._cache.add, LISTER, self.owner, LISTER_S):
             return  # another process is at it
         try:
             await self._list(Priority.STEP if waits else Priority.BACKGROUND)
         finally:
-            await asyncio.to_thread(cache.delete, LISTER)
+            await asyncio.to_thread(self._cache.delete, LISTER)
 
     def _is_new_enough(self, waits: bool) -> bool:
         limit_s = self.interval_s if waits else max(self.interval_s, DRIFT_EVERY_S)
         return self.view is not None and _age_s(self.view.taken_at) < limit_s
 
     def _shared(self) -> CloudView | None:
-        taken_at: datetime | None = cache.get(TAKEN_AT)
+        taken_at: datetime | None = self._cache.get(TAKEN_AT)
         if taken_at is None or (self.view is not None and taken_at <= self.view.taken_at):
             return None
-        view: CloudView | None = cache.get(VIEW)
+        view: CloudView | None = self._cache.get(VIEW)
         return view
 
     async def _list(self, priority: Priority) -> None:
@@ -88,13 +90,12 @@ class DropletWatch:
         by_tag.pop(SHARED_TAG, None)  # all of them once more
         self.view = CloudView(taken_at, by_tag, pages=max(1, -(-len(droplets) // PAGE_SIZE)))
         await asyncio.to_thread(self._share, self.view)
-        if await asyncio.to_thread(cache.add, DRIFT, self.owner, DRIFT_EVERY_S * 0.8):
+        if await asyncio.to_thread(self._cache.add, DRIFT, self.owner, DRIFT_EVERY_S * 0.8):
             await self._look_for_drift(droplets, taken_at)
 
-    @staticmethod
-    def _share(view: CloudView) -> None:
-        cache.set(VIEW, view, KEEP_S)
-        cache.set(TAKEN_AT, view.taken_at, KEEP_S)
+    def _share(self, view: CloudView) -> None:
+        self._cache.set(VIEW, view, KEEP_S)
+        self._cache.set(TAKEN_AT, view.taken_at, KEEP_S)
 
     async def _look_for_drift(self, droplets: list[Droplet], taken_at: datetime) -> None:
         status = {droplet.id: droplet.status for droplet in droplets}
