@@ -289,6 +289,7 @@ LIFESPAN_SERVICES = [
     "environments.connections.lifespan",
     "terminals.lifespan.lifespan",
     "environments.provisioner.lifespan",
+    "environments.sampler.lifespan",
 ]
 ENVIRONMENT_COUNT = "environments.selectors.environment_count"
 USER_STATS = "environments.selectors.user_stats"

@@ -1,0 +1,58 @@
+"""How busy an environment's machine is (contract 5.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from devpocket.api import AsyncApiViewSet
+from environments.api.views import parse_id
+from environments.metrics import environment_metrics
+
+
+class MetricsQuery(serializers.Serializer):
+    hours = serializers.IntegerField(
+        min_value=1, max_value=168, required=False, help_text="Of history, one entry a minute; none without it."
+    )
+
+
+class PastSerializer(serializers.Serializer):
+    timestamp = serializers.DateTimeField()
+    cpu_usage = serializers.FloatField(allow_null=True)
+    memory_usage = serializers.FloatField(allow_null=True)
+    storage_usage = serializers.FloatField(allow_null=True)
+    network_rx = serializers.IntegerField(allow_null=True)
+    network_tx = serializers.IntegerField(allow_null=True)
+
+
+class MetricsSerializer(serializers.Serializer):
+    """For the schema. Percentages 0 to 100, network in bytes since boot; null while there is nothing to measure."""
+
+    environment_id = serializers.CharField()
+    cpu_usage = serializers.FloatField(allow_null=True)
+    memory_usage = serializers.FloatField(allow_null=True)
+    disk_usage = serializers.FloatField(allow_null=True)
+    storage_usage = serializers.FloatField(allow_null=True)
+    network_in = serializers.IntegerField(allow_null=True)
+    network_rx = serializers.IntegerField(allow_null=True)
+    network_out = serializers.IntegerField(allow_null=True)
+    network_tx = serializers.IntegerField(allow_null=True)
+    uptime = serializers.IntegerField(allow_null=True)
+    load_average = serializers.ListField(child=serializers.FloatField(), allow_null=True)
+    active_connections = serializers.IntegerField()
+    timestamp = serializers.DateTimeField()
+    last_updated = serializers.DateTimeField()
+    history = PastSerializer(many=True)
+
+
+class MetricsViewSet(AsyncApiViewSet):
+    @extend_schema(parameters=[MetricsQuery], responses=MetricsSerializer)
+    async def aretrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        query = MetricsQuery(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        hours = query.validated_data.get("hours", 0)
+        return Response(await environment_metrics(environment_id=parse_id(pk), owner_id=request.user.pk, hours=hours))

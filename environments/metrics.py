@@ -1,0 +1,154 @@
+"""How busy a machine is now: asked over its shared SSH connection, once for all who want to know at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import structlog
+from channels.db import database_sync_to_async
+from django.utils import timezone
+
+from environments import connections, samples
+from environments.lifecycle import Phase
+from environments.models import Environment
+from environments.readings import FIRST_INTERVAL_S, parse_reading, reading_command
+from environments.samples import Sample
+from environments.selectors import get_environment
+from environments.ssh import HostKeyMismatch, SSHUnavailable, Target
+
+log = structlog.get_logger(__name__)
+
+FRESH = timedelta(seconds=10)  # contract 5.5: what is younger is given as it is
+COMMAND_LIMIT_S = 4.0
+ANSWER_LIMIT_S = 4.5  # of 5: the rest is for the database
+LOOK_EVERY_S = 0.1  # for the answer that another process waits for
+
+NO_ANSWER = (SSHUnavailable, HostKeyMismatch, TimeoutError)
+
+
+# Threads of its own: a request that waits for the answer may have the one that serves its queries.
+_in_thread = partial(database_sync_to_async, thread_sensitive=False)
+
+
+class Collector:
+    """This process's questions to machines: one at a time for each, however many wait for the answer."""
+
+    def __init__(self, *, fresh: timedelta = FRESH, clock: Callable[[], datetime] = timezone.now) -> None:
+        self._fresh, self._clock = fresh, clock
+        self._asking: dict[UUID, asyncio.Task[Sample]] = {}
+
+    def is_fresh(self, sample: Sample | None) -> bool:
+        return sample is not None and self._clock() - sample.at < self._fresh
+
+    async def fresh(self, environment: Environment) -> Sample:
+        """A sample of the last seconds. Raises: SSHUnavailable, HostKeyMismatch, TimeoutError."""
+        task = self._asking.get(environment.pk)
+        if task is None:
+            # In a context of its own: it may outlive the request that is the first to ask.
+            measuring = self._measure(environment)
+            task = asyncio.create_task(measuring, name=f"metrics-{environment.pk}", context=contextvars.Context())
+            self._asking[environment.pk] = task
+            task.add_done_callback(lambda task: self._answered(environment.pk, task))
+        async with asyncio.timeout(ANSWER_LIMIT_S):
+            return await asyncio.shield(task)  # whoever leaves takes nothing from the others that wait
+
+    def _answered(self, environment_id: UUID, task: asyncio.Task[Sample]) -> None:
+        self._asking.pop(environment_id, None)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, NO_ANSWER):
+            log.error("metrics_failed", environment=str(environment_id), exc_info=error)
+
+    async def _measure(self, environment: Environment) -> Sample:
+        last, target = await _in_thread(self._prepare)(environment)
+        if last is not None and self.is_fresh(last):
+            return last
+        if target is None:
+            return await self._from_another_process(environment)
+        sample = None
+        try:
+            before = samples.counters_of(last, self._clock())
+            command = reading_command(interval_s=FIRST_INTERVAL_S if before is None else 0.0)
+            result = await connections.pool.run(target, command, timeout_s=COMMAND_LIMIT_S)
+            reading = parse_reading(result.stdout)
+            if not reading.is_usable:
+                raise SSHUnavailable("the machine answers, but not with a reading")
+            sample = samples.sample_from(reading, reading.cpu_before or before, self._clock())
+            return sample
+        finally:
+            await _in_thread(samples.measured)(environment.pk, sample)
+
+    def _prepare(self, environment: Environment) -> tuple[Sample | None, Target | None]:
+        """Sync. The last sample, and how to reach the machine; None where another process is asking it."""
+        last = samples.find_last(environment)
+        if self.is_fresh(last) or not samples.may_measure(environment.pk, limit_s=COMMAND_LIMIT_S + 1):
+            return last, None
+        try:
+            return last, connections.target_for(environment)
+        except ValueError as error:
+            raise SSHUnavailable(str(error)) from error
+
+    async def _from_another_process(self, environment: Environment) -> Sample:
+        async with asyncio.timeout(COMMAND_LIMIT_S):
+            while True:
+                sample = await _in_thread(samples.find_last)(environment)
+                if sample is not None and self.is_fresh(sample):
+                    return sample
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    async def aclose(self) -> None:
+        """End what is being asked."""
+        tasks = list(self._asking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+collector = Collector()
+
+
+async def environment_metrics(*, environment_id: UUID, owner_id: UUID, hours: int) -> dict[str, Any]:
+    """What contract 5.5 answers, within 5 s whatever the machine does. `hours` 0: without history. Raises: NotFound."""
+    environment, sample, past = await database_sync_to_async(_known)(environment_id, owner_id, hours)
+    if environment.phase == Phase.RUNNING and not collector.is_fresh(sample):
+        try:
+            sample = await collector.fresh(environment)
+        except NO_ANSWER as error:
+            log.info("metrics_unavailable", environment=str(environment_id), error=str(error) or type(error).__name__)
+    return {**shown(environment_id, sample), "history": past}
+
+
+def _known(environment_id: UUID, owner_id: UUID, hours: int) -> tuple[Environment, Sample | None, list[dict[str, Any]]]:
+    """Sync, and the only part that takes a database connection: none is held while the machine is asked."""
+    environment = get_environment(environment_id, owner_id=owner_id)
+    sample = samples.find_last(environment) if environment.phase == Phase.RUNNING else None
+    return environment, sample, samples.history(environment_id, hours=hours) if hours else []
+
+
+def shown(environment_id: UUID, sample: Sample | None) -> dict[str, Any]:
+    """A sample under every name that a client generation knows (contract 5.5)."""
+    reading = sample.reading if sample is not None else None
+    storage = reading.storage_percent if reading else None
+    received, sent = (reading.network_rx, reading.network_tx) if reading else (None, None)
+    at = (sample.at if sample is not None else timezone.now()).isoformat().replace("+00:00", "Z")
+    return {
+        "environment_id": str(environment_id),
+        "cpu_usage": sample.cpu_percent if sample is not None else None,
+        "memory_usage": reading.memory_percent if reading else None,
+        "disk_usage": storage,
+        "storage_usage": storage,
+        "network_in": received,
+        "network_rx": received,
+        "network_out": sent,
+        "network_tx": sent,
+        "uptime": reading.uptime_s if reading else None,
+        "load_average": list(reading.load_average) if reading and reading.load_average else None,
+        "active_connections": reading.terminals if reading else 0,
+        "timestamp": at,
+        "last_updated": at,
+    }

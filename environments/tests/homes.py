@@ -1,0 +1,62 @@
+"""A running environment without a cloud: its machine is an SSH server of the test's (sshd.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from accounts.models import PlatformKey, User
+from environments.lifecycle import Desired, Phase
+from environments.models import Environment
+from environments.tests.sshd import Machine, Process
+from templates_catalog.importer import import_templates
+from templates_catalog.models import Template
+
+
+def home_of(user: User, machine: Machine | None = None, **columns: Any) -> Environment:
+    """A row in `running`. Sync."""
+    if not Template.objects.exists():
+        import_templates()
+    if machine is not None:
+        PlatformKey.objects.filter(pk=user.pk).update(private_key=machine.client_key_text)
+        columns = {"host_public_key": machine.host_key.export_public_key().decode(), **columns}
+    fields: dict[str, Any] = {
+        "owner": user,
+        "template": Template.objects.get(pk="ubuntu"),
+        "name": "Home",
+        "slug": "home",
+        "region": "nyc3",
+        "size": "s-1vcpu-1gb",
+        "image": "ubuntu-24-04-x64",
+        "memory_mb": 1024,
+        "vcpus": 1,
+        "disk_gb": 25,
+        "storage_size_gb": 10,
+        "desired_state": Desired.RUNNING,
+        "phase": Phase.RUNNING,
+        "droplet_ip": "127.0.0.1",
+        "next_step_at": None,
+        "host_public_key": "unused",
+        "host_private_key": "unused",
+    }
+    return Environment.objects.create(**{**fields, **columns})
+
+
+def shell_in(home: Path) -> Callable[[Process], Awaitable[None]]:
+    """What a machine serves that runs every command in a real shell, with this home directory as its disk."""
+
+    async def serve(process: Process) -> None:
+        child = await asyncio.create_subprocess_exec(
+            *("/bin/bash", "-c", process.command or ""),
+            env={"PATH": os.environ["PATH"], "HOME": str(home), "DEVPOCKET_ROOT": str(home)},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await child.communicate()
+        process.stdout.write(output)
+        process.exit(child.returncode or 0)
+
+    return serve
