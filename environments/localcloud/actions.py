@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from environments.localcloud.model import Action, Droplet, Record, Volume
 from environments.localcloud.store import Store
@@ -13,8 +14,10 @@ class Actions:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def of_droplet(self, droplet: Droplet, kind: str, *, fails: bool = False) -> Action:
-        """A new action of a droplet, not yet stored."""
+    def of_droplet(
+        self, droplet: Droplet, kind: str, *, details: dict[str, Any] | None = None, fails: bool = False
+    ) -> Action:
+        """A new action of a droplet, not yet stored; `details` is what it has to be done with."""
         return Action(
             id=self._store.next_id("action"),
             type=kind,
@@ -22,10 +25,19 @@ class Actions:
             resource_type="droplet",
             region=droplet.region,
             droplet_id=droplet.id,
+            details=details or {},
             fails=fails,
         )
 
-    def of_volume(self, volume: Volume, kind: str, *, droplet_id: int, fails: bool = False) -> Action:
+    def of_volume(
+        self,
+        volume: Volume,
+        kind: str,
+        *,
+        droplet_id: int | None,
+        details: dict[str, Any] | None = None,
+        fails: bool = False,
+    ) -> Action:
         """A new action of a volume, not yet stored."""
         return Action(
             id=self._store.next_id("action"),
@@ -35,6 +47,7 @@ class Actions:
             region=volume.region,
             droplet_id=droplet_id,
             volume_id=volume.id,
+            details=details or {},
             fails=fails,
         )
 

@@ -1,8 +1,10 @@
 """Sizes, regions and images: for reading only."""
 
-from environments.localcloud.catalog import IMAGES, REGIONS, SIZES, find_image
+from environments.localcloud import fields
+from environments.localcloud.catalog import IMAGES, REGIONS, SIZES, Image
 from environments.localcloud.cloud import Cloud
 from environments.localcloud.messages import Reply, Request, not_found, page, unprocessable
+from environments.localcloud.model import Snapshot
 from environments.localcloud.present import show_image, show_region, show_size
 
 
@@ -15,15 +17,19 @@ def regions_list(cloud: Cloud, request: Request) -> Reply:
 
 
 def images_list(cloud: Cloud, request: Request) -> Reply:
-    kind = request.query.get("type", "distribution")
-    if kind not in ("distribution", "application"):
+    kind, tag = request.query.get("type"), request.query.get("tag_name")
+    if kind not in (None, "distribution", "application"):
         raise unprocessable("type must be distribution or application.")
-    public_ones = kind == "distribution" and request.query.get("private") != "true" and "tag_name" not in request.query
-    return page(request, "images", list(IMAGES.values()) if public_ones else [], show_image)
+    is_private = fields.query_flag(request.query, "private")
+    public_ones = list(IMAGES.values()) if kind != "application" and not is_private and tag is None else []
+    private_ones = cloud.snapshots.all("droplet") if kind is None else []
+    found: list[Image | Snapshot] = [*public_ones]
+    found += [image for image in private_ones if tag is None or tag in image.tags]
+    return page(request, "images", found, show_image)
 
 
 def images_get(cloud: Cloud, request: Request, image: str) -> Reply:
-    found = find_image(int(image) if image.isascii() and image.isdigit() else image)
+    found = cloud.snapshots.find_image(int(image) if image.isascii() and image.isdigit() else image)
     if found is None:
         raise not_found()
     return Reply(200, {"image": show_image(found)})

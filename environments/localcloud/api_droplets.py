@@ -1,4 +1,4 @@
-"""Droplets, their actions, and actions at large."""
+"""Droplets."""
 
 import re
 import time
@@ -6,17 +6,18 @@ from typing import Any
 
 from environments.localcloud import fields
 from environments.localcloud.api_account import find_key
-from environments.localcloud.catalog import REGIONS, SIZES, Image, Region, Size, find_image, region_has
+from environments.localcloud.catalog import REGIONS, SIZES, Image, Region, Size, region_has
 from environments.localcloud.cloud import Cloud
 from environments.localcloud.messages import Reply, Request, not_found, page, unprocessable
-from environments.localcloud.model import Action, Droplet, Volume
-from environments.localcloud.present import default_vpc, show_action, show_droplet
+from environments.localcloud.model import Droplet, Snapshot, Volume
+from environments.localcloud.present import default_vpc, show_droplet, show_droplet_snapshot
+from environments.localcloud.volumes import MOST_VOLUMES
 
 NAME = re.compile(r"[a-zA-Z0-9]?[a-z0-9A-Z.\-]{0,253}[a-z0-9A-Z]")  # components/schemas/droplet_single_create
+NAME_RULE = "Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 USER_DATA_LIMIT_BYTES = 64 * 1024
 MOST_NAMES = 10  # droplets in one request
-MOST_VOLUMES = 15  # of one droplet
 
 
 def droplets_list(cloud: Cloud, request: Request) -> Reply:
@@ -25,29 +26,22 @@ def droplets_list(cloud: Cloud, request: Request) -> Reply:
         raise unprocessable("tag_name can not be combined with name or type.")
     if kind not in (None, "droplets", "gpus"):
         raise unprocessable("type must be droplets or gpus.")
-    found = [
-        droplet
-        for droplet in cloud.store.droplets.values()
-        if (tag is None or tag in droplet.tags)
-        and (name is None or name.lower() == droplet.name.lower())
-        and kind != "gpus"
-    ]
-    volumes = cloud.store.volumes_by_droplet()
-    return page(request, "droplets", found, lambda droplet: show_droplet(droplet, volumes.get(droplet.id, [])))
+    known = cloud.store.droplets.values() if tag is None else cloud.store.droplets_tagged(tag)
+    found = [d for d in known if (name is None or name.lower() == d.name.lower()) and kind != "gpus"]
+    return page(request, "droplets", found, lambda droplet: show_droplet(cloud, droplet))
 
 
 def droplets_get(cloud: Cloud, request: Request, droplet: int) -> Reply:
     found = cloud.droplets.get(droplet)
-    return Reply(200, {"droplet": show_droplet(found, cloud.store.volumes_of(found.id))})
+    return Reply(200, {"droplet": show_droplet(cloud, found)})
 
 
 def droplets_create(cloud: Cloud, request: Request) -> Reply:
     body = request.json()
     names = _names(body)
-    size, image = _size(body), _image(body)
+    size, image = find_size(body), find_image(cloud, body)
     region = _region(body, size)
-    if image.min_disk > size.disk:
-        raise unprocessable("This image needs a larger disk than this size has.")
+    check_image(image, disk=size.disk, region=region.slug)
     user_data = fields.text(body, "user_data", "")
     if len(user_data.encode("utf-8", "surrogatepass")) > USER_DATA_LIMIT_BYTES:
         raise unprocessable("User data is too large: 64 KiB at most.")
@@ -68,7 +62,8 @@ def droplets_create(cloud: Cloud, request: Request) -> Reply:
             name=name,
             region=region.slug,
             size=size.slug,
-            image=image.id,
+            image=int(image.id),
+            disk=size.disk,
             created_at=now,
             ready_at=now + cloud.settings.boot_s,
             tags=list(tags),
@@ -84,7 +79,7 @@ def droplets_create(cloud: Cloud, request: Request) -> Reply:
     links = [
         {"id": action.id, "rel": "create", "href": f"{request.base_url}/v2/actions/{action.id}"} for action in actions
     ]
-    shown = [show_droplet(droplet, volumes) for droplet in droplets]
+    shown = [show_droplet(cloud, droplet) for droplet in droplets]
     key_value = {"droplets": shown} if "names" in body else {"droplet": shown[0]}
     return Reply(202, {**key_value, "links": {"actions": links}})
 
@@ -94,23 +89,38 @@ def _names(body: dict[str, Any]) -> list[str]:
     if not 1 <= len(names) <= MOST_NAMES:
         raise unprocessable(f"Between 1 and {MOST_NAMES} names are needed.")
     for name in names:
-        if not isinstance(name, str) or len(name) > 255 or not NAME.fullmatch(name):
-            raise unprocessable("Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)")
+        if not is_name(name):
+            raise unprocessable(NAME_RULE)
     return names
 
 
-def _size(body: dict[str, Any]) -> Size:
+def is_name(name: object) -> bool:
+    """Whether a droplet can be called so."""
+    return isinstance(name, str) and len(name) <= 255 and bool(NAME.fullmatch(name))
+
+
+def find_size(body: dict[str, Any]) -> Size:
+    """The size that a body names; 422 if there is none."""
     size = SIZES.get(fields.text(body, "size"))
     if size is None:
         raise unprocessable("You specified an invalid size for Droplet creation.")
     return size
 
 
-def _image(body: dict[str, Any]) -> Image:
-    image = find_image(body.get("image"))
+def find_image(cloud: Cloud, body: dict[str, Any]) -> Image | Snapshot:
+    """The image or snapshot that a body names; 422 if there is none."""
+    image = cloud.snapshots.find_image(body.get("image"))
     if image is None:
         raise unprocessable("You specified an invalid image for Droplet creation.")
     return image
+
+
+def check_image(image: Image | Snapshot, *, disk: int, region: str) -> None:
+    """See that an image can be on a disk of so many GB, in a region; 422 if not."""
+    if isinstance(image, Snapshot) and image.region != region:
+        raise unprocessable("This image is not available in this region.")
+    if (image.min_disk_size if isinstance(image, Snapshot) else image.min_disk) > disk:
+        raise unprocessable("This image needs a larger disk than this size has.")
 
 
 def _region(body: dict[str, Any], size: Size) -> Region:
@@ -152,6 +162,8 @@ def _volumes(cloud: Cloud, body: dict[str, Any], region: Region) -> list[Volume]
             raise unprocessable(f"Volume {volume_id} was not found.")
         if volume.droplet_id is not None:
             raise unprocessable(f"Volume {volume_id} is already attached to a droplet.")
+        if cloud.volumes.is_changing(volume):
+            raise unprocessable(f"Volume {volume_id} has a pending event.")
         if volume.region != region.slug:
             raise unprocessable(f"Volume {volume_id} is in another region.")
         found.append(volume)
@@ -169,41 +181,11 @@ def droplets_delete_by_tag(cloud: Cloud, request: Request) -> Reply:
         raise unprocessable("tag_name is needed.")
     if tag not in cloud.store.tags:
         raise not_found()
-    for droplet in [droplet for droplet in cloud.store.droplets.values() if tag in droplet.tags]:
+    for droplet in cloud.store.droplets_tagged(tag):
         cloud.droplets.destroy(droplet)
     return Reply(204, headers={"content-type": "application/json"})
 
 
-# ---- actions ----
-
-
-def droplet_actions_list(cloud: Cloud, request: Request, droplet: int) -> Reply:
-    return page(request, "actions", cloud.store.actions_of(droplet_id=cloud.droplets.get(droplet).id), show_action)
-
-
-def droplet_actions_create(cloud: Cloud, request: Request, droplet: int) -> Reply:
-    kind = fields.text(request.json(), "type")
-    action = cloud.droplets.act(cloud.droplets.get(droplet), kind, fails=request.is_fault("action_error"))
-    return Reply(201, {"action": show_action(action)})
-
-
-def droplet_actions_get(cloud: Cloud, request: Request, droplet: int, action: int) -> Reply:
-    found = _action(cloud, action)
-    if found.droplet_id != cloud.droplets.get(droplet).id or found.volume_id is not None:
-        raise not_found()
-    return Reply(200, {"action": show_action(found)})
-
-
-def _action(cloud: Cloud, action_id: int) -> Action:
-    action = cloud.store.actions.get(action_id)
-    if action is None:
-        raise not_found()
-    return action
-
-
-def actions_list(cloud: Cloud, request: Request) -> Reply:
-    return page(request, "actions", list(cloud.store.actions.values())[::-1], show_action)
-
-
-def actions_get(cloud: Cloud, request: Request, action: int) -> Reply:
-    return Reply(200, {"action": show_action(_action(cloud, action))})
+def droplet_snapshots_list(cloud: Cloud, request: Request, droplet: int) -> Reply:
+    found = cloud.store.snapshots_of("droplet", cloud.droplets.get(droplet).id)
+    return page(request, "snapshots", found, show_droplet_snapshot)

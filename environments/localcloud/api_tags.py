@@ -3,8 +3,9 @@
 from environments.localcloud import fields
 from environments.localcloud.cloud import Cloud
 from environments.localcloud.messages import Reply, Request, not_found, page, unprocessable
-from environments.localcloud.model import Droplet, Tag, Volume
-from environments.localcloud.present import show_tag
+from environments.localcloud.model import Tag
+from environments.localcloud.present import resource_type_of, show_tag
+from environments.localcloud.store import Tagged
 
 RESOURCE_TYPES = ("droplet", "image", "volume", "volume_snapshot")  # components/schemas/tags_resource
 
@@ -35,11 +36,10 @@ def tags_get(cloud: Cloud, request: Request, tag: str) -> Reply:
 
 def tags_delete(cloud: Cloud, request: Request, tag: str) -> Reply:
     found = _tag(cloud, tag)
-    tagged: list[Droplet | Volume] = [*cloud.store.droplets.values(), *cloud.store.volumes.values()]
-    changed = [resource for resource in tagged if found.id in resource.tags]
+    changed = cloud.store.tagged(found.id)
     for resource in changed:
         resource.tags.remove(found.id)
-    cloud.store.delete(found, save=changed)
+    cloud.store.delete(found, save=[*changed, *cloud.firewalls.without_tag(found.id)])
     return Reply(204)
 
 
@@ -49,7 +49,7 @@ def tags_assign(cloud: Cloud, request: Request, tag: str) -> Reply:
     for resource in resources:
         if found.id not in resource.tags:
             resource.tags.append(found.id)
-        cloud.store.tag([found.id], resource.kind, str(resource.id))
+        cloud.store.tag([found.id], resource_type_of(resource), str(resource.id))
     cloud.store.save(found, *resources)
     return Reply(204)
 
@@ -64,19 +64,23 @@ def tags_unassign(cloud: Cloud, request: Request, tag: str) -> Reply:
     return Reply(204)
 
 
-def _resources(cloud: Cloud, request: Request) -> list[Droplet | Volume]:
+def _resources(cloud: Cloud, request: Request) -> list[Tagged]:
     """The resources that the body names; 404 where one of them does not exist."""
-    found: list[Droplet | Volume] = []
+    found: list[Tagged] = []
     for entry in fields.rows(request.json(), "resources"):
         if not isinstance(entry, dict):
             raise fields.missing("resources")
         resource_type, resource_id = fields.text(entry, "resource_type"), fields.text(entry, "resource_id")
         if resource_type not in RESOURCE_TYPES:
             raise unprocessable(f"resource_type must be one of {', '.join(RESOURCE_TYPES)}.")
-        if resource_type == "droplet" and resource_id.isascii() and resource_id.isdigit():
-            found.append(cloud.droplets.get(int(resource_id)))
+        resource: Tagged
+        if resource_type == "droplet":
+            resource = cloud.droplets.get(int(resource_id) if resource_id.isascii() and resource_id.isdigit() else 0)
         elif resource_type == "volume":
-            found.append(cloud.volumes.get(resource_id))
+            resource = cloud.volumes.get(resource_id)
         else:
+            resource = cloud.snapshots.get(resource_id)
+        if resource_type_of(resource) != resource_type:
             raise not_found()
+        found.append(resource)
     return found

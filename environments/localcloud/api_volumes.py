@@ -9,7 +9,7 @@ from environments.localcloud import fields
 from environments.localcloud.catalog import REGIONS
 from environments.localcloud.cloud import Cloud
 from environments.localcloud.messages import Reply, Request, not_found, page, unprocessable
-from environments.localcloud.model import Action, Volume
+from environments.localcloud.model import Action, Snapshot, Volume
 from environments.localcloud.present import show_action, show_volume
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")  # components/schemas/volume_base
@@ -27,17 +27,21 @@ def volumes_list(cloud: Cloud, request: Request) -> Reply:
     return page(request, "volumes", found, show_volume)
 
 
-def volumes_create(cloud: Cloud, request: Request) -> Reply:
+async def volumes_create(cloud: Cloud, request: Request) -> Reply:
     body = request.json()
-    name, size, region = fields.text(body, "name"), fields.number(body, "size_gigabytes"), fields.text(body, "region")
+    name, region = fields.text(body, "name"), fields.text(body, "region")
+    snapshot = _snapshot(cloud, body, region)
+    size = (
+        snapshot.min_disk_size if snapshot and "size_gigabytes" not in body else fields.number(body, "size_gigabytes")
+    )
     if not NAME.fullmatch(name):
         raise unprocessable("name must be lowercase, start with a letter, and have letters, numbers and - only.")
     if not SMALLEST_GB <= size <= LARGEST_GB:
         raise unprocessable(f"size_gigabytes must be between {SMALLEST_GB} and {LARGEST_GB}.")
+    if snapshot and size < snapshot.min_disk_size:
+        raise unprocessable(f"This snapshot needs a volume of at least {snapshot.min_disk_size} GiB.")
     if region not in REGIONS or not REGIONS[region].available:
         raise unprocessable("region is invalid or takes no volumes.")
-    if fields.text(body, "snapshot_id", ""):
-        raise unprocessable("snapshot_id names no snapshot.")
     kind, label = fields.text(body, "filesystem_type", ""), fields.text(body, "filesystem_label", "")
     if kind not in LABEL_CHARACTERS or len(label) > LABEL_CHARACTERS[kind]:
         raise unprocessable("filesystem_type must be ext4 or xfs, filesystem_label at most 16 or 12 characters.")
@@ -48,12 +52,25 @@ def volumes_create(cloud: Cloud, request: Request) -> Reply:
         size_gigabytes=size,
         created_at=time.time(),
         description=fields.text(body, "description", ""),
-        filesystem_type=kind,
-        filesystem_label=label,
+        # A snapshot has its file system in it.
+        filesystem_type=snapshot.filesystem_type if snapshot else kind,
+        filesystem_label=snapshot.filesystem_label if snapshot else label,
         tags=fields.tag_names(body),
     )
-    cloud.volumes.create(volume)
+    await cloud.volumes.create(volume, snapshot=snapshot)
     return Reply(201, {"volume": show_volume(volume)})
+
+
+def _snapshot(cloud: Cloud, body: dict[str, Any], region: str) -> Snapshot | None:
+    snapshot_id = fields.text(body, "snapshot_id", "")
+    if not snapshot_id:
+        return None
+    snapshot = cloud.store.snapshots.get(snapshot_id)
+    if snapshot is None or snapshot.resource_type != "volume":
+        raise unprocessable("snapshot_id names no snapshot of a volume.")
+    if snapshot.region != region:
+        raise unprocessable("This snapshot is not available in this region.")
+    return snapshot
 
 
 def volumes_get(cloud: Cloud, request: Request, volume: str) -> Reply:
@@ -74,7 +91,7 @@ def volumes_delete_by_name(cloud: Cloud, request: Request) -> Reply:
 
 
 def _by_name(cloud: Cloud, name: str, region: str) -> Volume:
-    volume = cloud.volumes.find(name, region)
+    volume = cloud.store.find_volume(name, region)
     if volume is None:
         raise not_found()
     return volume
@@ -100,6 +117,8 @@ def volume_actions_create(cloud: Cloud, request: Request, volume: str) -> Reply:
 
 def volume_actions_create_by_name(cloud: Cloud, request: Request) -> Reply:
     body = request.json()
+    if body.get("type") == "resize":
+        raise unprocessable("A volume is resized by its id.")  # specification, volumeActions_post
     volume = _by_name(cloud, fields.text(body, "volume_name"), fields.text(body, "region"))
     return _start(cloud, request, volume, body)
 
@@ -113,6 +132,11 @@ def _start(cloud: Cloud, request: Request, volume: Volume, body: dict[str, Any])
         action = cloud.volumes.attach(volume, cloud.droplets.get(fields.number(body, "droplet_id")), fails=fails)
     elif kind == "detach":
         action = cloud.volumes.detach(volume, fields.number(body, "droplet_id"), fails=fails)
+    elif kind == "resize":
+        size = fields.number(body, "size_gigabytes")
+        if size > LARGEST_GB:
+            raise unprocessable(f"size_gigabytes must be at most {LARGEST_GB}.")
+        action = cloud.volumes.resize(volume, size, fails=fails)
     else:
         raise unprocessable(f"The action {kind!r} is not known here.")
     return Reply(202, {"action": show_action(action)})

@@ -6,6 +6,8 @@ a month's price / 672 there. Sizes that FACTS.md gives without numbers follow th
 
 from dataclasses import dataclass
 
+from environments.localcloud.model import Droplet
+
 
 @dataclass(frozen=True)
 class Size:
@@ -92,8 +94,13 @@ def region_has(region: Region, size: Size) -> bool:
     return region.available and size.slug not in region.lacks
 
 
+def disk_of(droplet: Droplet) -> int:
+    """GB of a droplet's disk, which may have been left behind by a resize of the rest."""
+    return droplet.disk or SIZES[droplet.size].disk
+
+
 def find_image(wanted: object) -> Image | None:
-    """The image with this id (an integer) or slug, or None."""
+    """The public image with this id (an integer) or slug, or None."""
     if isinstance(wanted, int) and not isinstance(wanted, bool):
         return IMAGES.get(wanted)
     return next((image for image in IMAGES.values() if image.slug == wanted), None)

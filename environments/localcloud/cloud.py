@@ -2,7 +2,10 @@
 
 from environments.localcloud.actions import Actions
 from environments.localcloud.droplets import Droplets
+from environments.localcloud.firewalls import Firewalls
+from environments.localcloud.operations import Operations
 from environments.localcloud.settings import Settings
+from environments.localcloud.snapshots import Snapshots
 from environments.localcloud.store import Store
 from environments.localcloud.tasks import TaskOwner
 from environments.localcloud.volumes import Volumes
@@ -15,14 +18,25 @@ class Cloud:
         self.settings, self.store = settings, store
         self._tasks = TaskOwner()
         actions = Actions(store)
+        self.firewalls = Firewalls(settings, store)
+        self.snapshots = Snapshots(settings, store, actions, self._tasks)
         self.volumes = Volumes(
-            settings, store, actions, self._tasks, disk_of=lambda droplet: self.droplets.machine(droplet).disk
+            settings,
+            store,
+            actions,
+            self._tasks,
+            self.snapshots,
+            disk_of=lambda droplet: self.droplets.machine(droplet).disk,
         )
-        self.droplets = Droplets(settings, store, actions, self._tasks, free=self.volumes.free)
+        operations = Operations(settings, store, actions, self.snapshots)
+        self.droplets = Droplets(
+            settings, store, actions, self._tasks, operations, self.firewalls, free=self.volumes.free
+        )
 
     async def start(self) -> None:
         """Bring everything back to where the last run left it, however that ended."""
-        self.volumes.start()
+        await self.snapshots.start()
+        await self.volumes.start()
         await self.droplets.start()
 
     async def aclose(self) -> None:

@@ -4,16 +4,18 @@ Absolute paths of the droplet are re-rooted here. Volumes are directories elsewh
 link to one. All functions block: call them in a thread.
 """
 
+import itertools
 import os
 import shlex
-import shutil
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from environments.localcloud.trees import aside, remove_tree
 from environments.localcloud.userdata import Mount
 
 KEYS_LIMIT_BYTES = 1024 * 1024  # of an authorized_keys file
+_CLOUD_CONFIG = "comment=cloudconfig"  # by which cloud-init knows its own lines in fstab
 _DIRECTORIES = ("etc/ssh", "home", "run/cloud-init", "tmp", "usr/local/bin", "var/lib/cloud/instance", "var/log")
 
 PROFILE = """\
@@ -59,9 +61,16 @@ class Disk:
             (self.root / name).mkdir(parents=True, exist_ok=True)
         (self.root / "tmp").chmod(0o1777)
 
+    def forget_instance(self) -> None:
+        """Drop what belonged to the droplet that this disk is a copy of, as cloud-init does for a new instance id."""
+        ssh, instance = self.path("/etc/ssh/*").parent, self.path("/var/lib/cloud/instance")
+        for key in ssh.glob("ssh_host_*_key*"):
+            key.unlink()
+        remove_tree(instance)
+
     def destroy(self) -> None:
         """Remove the disk. What is on volumes stays: links are not followed."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        remove_tree(self.root)
 
     def path(self, path: str) -> Path:
         """Where a path of the droplet is on the host.
@@ -110,7 +119,7 @@ class Disk:
 
     def home_of(self, user: str) -> str | None:
         """The user's home as the droplet calls it, or None if there is no such user."""
-        for line in self.read("/etc/passwd").decode("utf-8", "replace").splitlines():
+        for line in self._lines("/etc/passwd"):
             fields = line.split(":")
             if len(fields) == 7 and fields[0] == user:
                 return fields[5]
@@ -123,32 +132,35 @@ class Disk:
         return data.decode("utf-8", "replace")
 
     def write_users(self, keys: Mapping[str, Iterable[str]]) -> None:
-        """Make the users (root is one) with their homes and keys. What is in a home already stays."""
-        lines = []
-        for number, (name, user_keys) in enumerate(keys.items()):
+        """Make the users (root is one) with their homes and keys. What is there already stays: users, files, keys."""
+        passwd = {line.split(":")[0]: line for line in self._lines("/etc/passwd")}
+        taken = {line.split(":")[2] for line in passwd.values() if line.count(":") == 6}
+        uids = (str(uid) for uid in itertools.count(1000) if str(uid) not in taken)
+        for name, user_keys in keys.items():
             home = "/root" if name == "root" else f"/home/{name}"
-            uid = 0 if name == "root" else 999 + number
-            lines.append(f"{name}:x:{uid}:{uid}::{home}:/bin/bash\n")
+            if name not in passwd:
+                uid = "0" if name == "root" else next(uids)
+                passwd[name] = f"{name}:x:{uid}:{uid}::{home}:/bin/bash"
             place = self.path(home + "/.")
             place.mkdir(parents=True, exist_ok=True)
             for file, text in SKELETON.items():
                 if not (place / file).exists():
                     self.write(f"{home}/{file}", text.encode())
             (place / ".ssh").mkdir(mode=0o700, exist_ok=True)
-            have = self.authorized_keys_lines(home)
+            have = self._lines(f"{home}/.ssh/authorized_keys")
             wanted = [key.strip() for key in user_keys if key.strip() not in have]
             text = "".join(f"{line}\n" for line in [*have, *dict.fromkeys(wanted)])
             self.write(f"{home}/.ssh/authorized_keys", text.encode(), mode=0o600)
-        self.write("/etc/passwd", "".join(lines).encode())
+        self.write("/etc/passwd", "".join(f"{line}\n" for line in passwd.values()).encode())
 
-    def authorized_keys_lines(self, home: str) -> list[str]:
-        """The lines that are there already: on a volume they come from an earlier droplet."""
-        return self.read(f"{home}/.ssh/authorized_keys").decode("utf-8", "replace").splitlines()
+    def _lines(self, path: str) -> list[str]:
+        """The lines of a file, none if there is no such file."""
+        return self.read(path).decode("utf-8", "replace").splitlines()
 
     def environment(self) -> dict[str, str]:
         """The variables of /etc/environment, which pam_env gives to every session."""
         found = {}
-        for line in self.read("/etc/environment").decode("utf-8", "replace").splitlines():
+        for line in self._lines("/etc/environment"):
             name, separator, value = line.strip().removeprefix("export ").partition("=")
             if separator and name.isidentifier() and "\0" not in value:
                 try:
@@ -160,17 +172,18 @@ class Disk:
     # ---- mounts ----
 
     def add_to_fstab(self, mounts: Iterable[Mount]) -> None:
-        """Note what is to be mounted at every boot."""
-        lines = [
-            " ".join((mount.device, mount.path, mount.options[0], f"{mount.options[1]},comment=cloudconfig",
-                      *mount.options[2:])) + "\n"
+        """Note what is to be mounted at every boot, in place of what an earlier first boot noted."""
+        lines = [line for line in self._lines("/etc/fstab") if _CLOUD_CONFIG not in line]
+        lines += [
+            " ".join((mount.device, mount.path, mount.options[0], f"{mount.options[1]},{_CLOUD_CONFIG}",
+                      *mount.options[2:]))
             for mount in mounts
         ]  # fmt: skip
-        self.write("/etc/fstab", "".join(lines).encode(), append=True)
+        self.write("/etc/fstab", "".join(f"{line}\n" for line in lines).encode())
 
     def fstab(self) -> list[Mount]:
         """What is to be mounted."""
-        lines = [line.split() for line in self.read("/etc/fstab").decode("utf-8", "replace").splitlines()]
+        lines = [line.split() for line in self._lines("/etc/fstab")]
         return [Mount(fields[0], fields[1], tuple(fields[2:])) for fields in lines if len(fields) >= 2]
 
     def mount_all(self) -> list[str]:
@@ -185,7 +198,7 @@ class Disk:
                     if content is not None:
                         if any(point.iterdir()):
                             hidden.append(mount.path)
-                        point.rename(self._aside(point))
+                        point.rename(aside(point))
                         point.symlink_to(content)
             except (OSError, OutsideDisk):
                 continue  # `nofail`: the boot goes on without it
@@ -201,15 +214,10 @@ class Disk:
             except (OSError, OutsideDisk):
                 continue
 
-    @staticmethod
-    def _aside(point: Path) -> Path:
-        """Where a mount point's own directory waits while a volume is mounted over it."""
-        return point.with_name(f".{point.name}.under-mount")
-
     def _restore(self, point: Path) -> None:
         """Make a mount point an ordinary directory, the one that it was before, if it was one."""
         if point.is_symlink():
             point.unlink()
-        if self._aside(point).is_dir() and not point.exists():
-            self._aside(point).rename(point)
+        if aside(point).is_dir() and not point.exists():
+            aside(point).rename(point)
         point.mkdir(parents=True, exist_ok=True)

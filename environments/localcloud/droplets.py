@@ -6,18 +6,21 @@ the last run ended.
 
 import asyncio
 import logging
-import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 from environments.localcloud import processes
 from environments.localcloud.actions import Actions
+from environments.localcloud.firewalls import Firewalls
 from environments.localcloud.machine import Machine
 from environments.localcloud.messages import not_found, unprocessable
 from environments.localcloud.model import Action, Droplet, Volume
+from environments.localcloud.operations import Operations
 from environments.localcloud.settings import Settings
 from environments.localcloud.store import Store
 from environments.localcloud.tasks import TaskOwner, in_thread
+from environments.localcloud.trees import remove_tree
 
 log = logging.getLogger(__name__)
 
@@ -33,22 +36,16 @@ class Droplets:
         store: Store,
         actions: Actions,
         tasks: TaskOwner,
+        operations: Operations,
+        firewalls: Firewalls,
         *,
         free: Callable[[Volume], Awaitable[None]],
     ) -> None:
         self._settings, self._store, self._actions, self._tasks = settings, store, actions, tasks
-        self._free = free
+        self._operations, self._firewalls, self._free = operations, firewalls, free
         self._machines: dict[int, Machine] = {}
-        self._taken = {droplet.address for droplet in store.droplets.values() if droplet.address}
         # One task at a time works on a droplet; deleting waits for it.
         self._working: dict[int, asyncio.Task[None]] = {}
-        self._power: dict[str, Callable[[Machine, Droplet], Awaitable[None]]] = {
-            "power_on": self._switch_on,
-            "power_off": self._switch_off,
-            "shutdown": self._shut_down,
-            "reboot": self._reboot,
-            "power_cycle": self._power_cycle,
-        }
 
     # ---- start and end ----
 
@@ -57,11 +54,12 @@ class Droplets:
         droplets_dir = self._settings.droplets_dir
         droplets_dir.mkdir(mode=0o700, exist_ok=True)
         await in_thread(processes.end_all, droplets_dir, below=True)
+        known = {str(droplet_id) for droplet_id in self._store.droplets}
         for leftover in droplets_dir.iterdir():
-            if not (leftover.name.isdigit() and int(leftover.name) in self._store.droplets):
-                await in_thread(shutil.rmtree, leftover, ignore_errors=True)
-        for action in list(self._store.actions.values()):
-            if action.status == "in-progress" and action.volume_id is None:
+            if leftover.name not in known:
+                await in_thread(remove_tree, leftover)
+        for action in self._store.actions_under_way():
+            if action.volume_id is None:
                 if action.droplet_id in self._store.droplets:
                     self._begin(self._store.droplets[action.droplet_id], action)
                 else:
@@ -83,7 +81,7 @@ class Droplets:
         if droplet.status != "active":
             return
         try:
-            await self._switch_on(self.machine(droplet), droplet)
+            await self._operations.switch_on(self.machine(droplet), droplet)
         except Exception:
             log.exception("droplet %s could not boot again", droplet.id)
             droplet.status = "off"
@@ -94,12 +92,8 @@ class Droplets:
     def machine(self, droplet: Droplet) -> Machine:
         """The runtime of a droplet."""
         if droplet.id not in self._machines:
-            self._machines[droplet.id] = Machine(self._settings, droplet, save=lambda: self._keep(droplet))
+            self._machines[droplet.id] = Machine(self._settings, droplet, save=lambda: self._operations.keep(droplet))
         return self._machines[droplet.id]
-
-    def _keep(self, droplet: Droplet) -> None:
-        if droplet.id in self._store.droplets:  # not if it was deleted meanwhile
-            self._store.save(droplet)
 
     def get(self, droplet_id: int) -> Droplet:
         """The droplet with this id.
@@ -126,17 +120,19 @@ class Droplets:
             started.append(action)
         return started
 
-    def act(self, droplet: Droplet, kind: str, *, fails: bool = False) -> Action:
-        """Start an action.
-
-        Raises:
-            ApiError: 422, another action of this droplet is under way, or there is no such action.
-        """
-        if kind not in self._power:
-            raise unprocessable(f"The action {kind!r} is not known here.")
+    def check_idle(self, droplet: Droplet) -> None:
+        """Raises ApiError, 422, while an action of this droplet is under way."""
         if self._actions.is_pending(droplet):
             raise unprocessable(PENDING_EVENT)
-        action = self._actions.of_droplet(droplet, kind, fails=fails)
+
+    def act(self, droplet: Droplet, kind: str, details: dict[str, Any], *, fails: bool = False) -> Action:
+        """Start an action, with its details as operations.py takes them.
+
+        Raises:
+            ApiError: 422, another action of this droplet is under way.
+        """
+        self.check_idle(droplet)
+        action = self._actions.of_droplet(droplet, kind, details=details, fails=fails)
         self._store.save(action)
         self._begin(droplet, action)
         return action
@@ -149,7 +145,9 @@ class Droplets:
         unfinished = [a for a in self._store.actions_of(droplet_id=droplet.id) if a.status == "in-progress"]
         for action in unfinished:
             action.status, action.completed_at = "errored", time.time()
-        self._store.delete(droplet, save=[*volumes, *unfinished])
+        firewalls = self._firewalls.without_droplet(droplet.id)
+        self._store.delete(droplet, save=[*volumes, *unfinished, *firewalls])
+        self._operations.ended()
         self._tasks.start(self._take_down(droplet, volumes), name=f"destroy-{droplet.id}")
 
     async def _take_down(self, droplet: Droplet, volumes: list[Volume]) -> None:
@@ -160,19 +158,18 @@ class Droplets:
         machine = self.machine(droplet)
         await machine.destroy()
         del self._machines[droplet.id]
-        self._taken.discard(droplet.address or "")
+        self._operations.taken.discard(droplet.address or "")
         for volume in volumes:
             await self._free(volume)
 
     async def cut_power(self, droplet: Droplet) -> None:
         """Somebody else switches it off, without an action."""
-        await self._switch_off(self.machine(droplet), droplet)
+        await self._operations.switch_off(self.machine(droplet), droplet)
 
     # ---- the tasks behind actions ----
 
     def _begin(self, droplet: Droplet, action: Action) -> None:
-        work = self._create(droplet, action) if action.type == "create" else self._act(droplet, action)
-        task = self._tasks.start(work, name=f"action-{action.id}")
+        task = self._tasks.start(self._carry_out(droplet, action), name=f"action-{action.id}")
         self._working[droplet.id] = task
         task.add_done_callback(lambda done: self._worked(droplet.id, done))
 
@@ -180,48 +177,23 @@ class Droplets:
         if self._working.get(droplet_id) is task:
             del self._working[droplet_id]
 
-    async def _create(self, droplet: Droplet, action: Action) -> None:
-        if droplet.stuck:
+    async def _carry_out(self, droplet: Droplet, action: Action) -> None:
+        if action.type != "create":
+            await asyncio.sleep(self._settings.action_s)
+        elif droplet.stuck:
             return  # a fault: it stays `new`, and its action in progress
-        await asyncio.sleep(max(0.0, droplet.ready_at - time.time()))
-        await self._carry_out(self._switch_on, droplet, action)
-
-    async def _act(self, droplet: Droplet, action: Action) -> None:
-        await asyncio.sleep(self._settings.action_s)
-        await self._carry_out(self._power[action.type], droplet, action)
-
-    async def _carry_out(
-        self, work: Callable[[Machine, Droplet], Awaitable[None]], droplet: Droplet, action: Action
-    ) -> None:
+        else:
+            await asyncio.sleep(max(0.0, droplet.ready_at - time.time()))
         errored = action.fails
         if not errored:
+            machine = self.machine(droplet)
             try:
-                await work(self.machine(droplet), droplet)
+                await self._operations.by_type[action.type](machine, droplet, action)
             except Exception:
                 log.exception("droplet %s: %s failed", droplet.id, action.type)
                 errored = True
+                if droplet.status == "active" and not machine.is_on:
+                    droplet.status = "off"
+                    self._operations.keep(droplet)
         self._actions.finish(action, errored=errored)
-
-    async def _switch_on(self, machine: Machine, droplet: Droplet) -> None:
-        volumes = {v.name: self._settings.volumes_dir / v.id for v in self._store.volumes_of(droplet.id)}
-        await machine.boot(volumes, taken=self._taken)
-        droplet.status = "active"
-        self._keep(droplet)
-
-    async def _switch_off(self, machine: Machine, droplet: Droplet) -> None:
-        await machine.halt()
-        droplet.status = "off"
-        self._keep(droplet)
-
-    async def _shut_down(self, machine: Machine, droplet: Droplet) -> None:
-        await machine.halt(grace_s=self._settings.shutdown_grace_s)
-        droplet.status = "off"
-        self._keep(droplet)
-
-    async def _reboot(self, machine: Machine, droplet: Droplet) -> None:
-        await machine.halt(grace_s=self._settings.shutdown_grace_s)
-        await self._switch_on(machine, droplet)
-
-    async def _power_cycle(self, machine: Machine, droplet: Droplet) -> None:
-        await machine.halt()
-        await self._switch_on(machine, droplet)
+        self._operations.ended()

@@ -31,6 +31,14 @@ def flag(body: dict[str, Any], name: str, *, default: bool = False) -> bool:
     return default if value is None else value
 
 
+def query_flag(query: dict[str, str], name: str) -> bool:
+    """A boolean in the query string, false when it is left out."""
+    value = query.get(name, "false")
+    if value not in ("true", "false"):
+        raise missing(name)
+    return value == "true"
+
+
 def number(body: dict[str, Any], name: str) -> int:
     """A required integer."""
     value = body.get(name)

@@ -65,6 +65,7 @@ class FirstBoot:
     def prepare(self) -> None:
         """Write the disk: files, mounts, users, keys. In cloud-init's order; safe to repeat."""
         plan, disk = self._plan, self._disk
+        disk.forget_instance()
         disk.create()
         self._log(f"Cloud-init v. {VERSION} running 'init-local' at {_now()}. Up 4.12 seconds.")
         self._log(f"Cloud-init v. {VERSION} running 'init' at {_now()}. Up 6.54 seconds.")

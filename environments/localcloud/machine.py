@@ -107,6 +107,11 @@ class Machine:
             self._tasks.start(first_boot.play(), name=f"first-boot-{self.droplet_id}")
 
     @property
+    def is_on(self) -> bool:
+        """Whether it is switched on."""
+        return self._acceptor is not None
+
+    @property
     def _is_first_boot(self) -> bool:
         return not (self._droplet.prepared and self._droplet.installed)
 

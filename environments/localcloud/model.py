@@ -1,7 +1,7 @@
 """The records that outlive a restart: plain data, one dataclass each, stored as JSON."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 # Times are Unix seconds.
 
@@ -26,7 +26,7 @@ class Droplet:
     name: str
     region: str
     size: str
-    image: int
+    image: int  # a public image, or a snapshot
     created_at: float
     ready_at: float  # when it becomes active, unless `stuck`
     status: str = "new"  # new, active, off
@@ -41,6 +41,7 @@ class Droplet:
     prepared: bool = False  # its disk has been written
     played: int = 0  # how many of the user-data's commands have been played
     installed: bool = False  # the first boot is over
+    disk: int = 0  # GB; 0, in what older versions stored, is what its size has
 
 
 @dataclass(kw_only=True)
@@ -59,6 +60,43 @@ class Volume:
     tags: list[str] = field(default_factory=list)
     droplet_id: int | None = None  # also set while that droplet is `new`, or gone less than `detach_s` ago
     frees_at: float | None = None  # set when its droplet was destroyed
+
+
+@dataclass(kw_only=True)
+class Snapshot:
+    """A copy of a droplet's disk, which is a private image too, or of a volume; its content is a directory."""
+
+    kind: ClassVar[str] = "snapshot"
+    id: str  # of a droplet's an integer's digits, of a volume's a UUID
+    name: str
+    region: str
+    created_at: float
+    resource_type: str  # droplet, volume
+    resource_id: str
+    min_disk_size: int
+    size_gigabytes: float
+    tags: list[str] = field(default_factory=list)
+    distribution: str = ""  # of a droplet's
+    filesystem_type: str = ""  # of a volume's, and so the next
+    filesystem_label: str = ""
+    booted_by: int | None = None  # the droplet whose first boot this disk has seen
+    deleted: bool = False  # gone for the API; kept because a droplet still names it as its image
+
+
+@dataclass(kw_only=True)
+class Firewall:
+    """Rules for droplets, shown but not enforced."""
+
+    kind: ClassVar[str] = "firewall"
+    id: str
+    name: str
+    created_at: float
+    inbound_rules: list[dict[str, Any]] = field(default_factory=list)
+    outbound_rules: list[dict[str, Any]] = field(default_factory=list)
+    droplet_ids: list[int] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    changes: dict[str, bool] = field(default_factory=dict)  # the last ones: droplet id: whether it is removed
+    in_force_at: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -85,7 +123,10 @@ class Action:
     droplet_id: int | None = None
     volume_id: str | None = None
     fails: bool = False  # a fault: it ends as errored, and changes nothing
+    details: dict[str, Any] = field(default_factory=dict)  # what was asked for, as the type has it
 
 
-Record = Key | Droplet | Volume | Tag | Action
-RECORD_TYPES: tuple[type[Record], ...] = (Key, Droplet, Volume, Tag, Action)
+ALL_PLAYED = 10**6  # for Droplet.played: more commands than fit into 64 KiB of user-data
+
+Record = Key | Droplet | Volume | Snapshot | Firewall | Tag | Action
+RECORD_TYPES: tuple[type[Record], ...] = (Key, Droplet, Volume, Snapshot, Firewall, Tag, Action)

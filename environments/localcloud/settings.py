@@ -33,3 +33,8 @@ class Settings:
     def volumes_dir(self) -> Path:
         """Where the volumes' contents are, one directory each, named by id."""
         return self.state / "volumes"
+
+    @property
+    def snapshots_dir(self) -> Path:
+        """Where the snapshots' contents are, one directory each, named by id."""
+        return self.state / "snapshots"

@@ -13,10 +13,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from environments.localcloud.model import RECORD_TYPES, Action, Droplet, Key, Record, Tag, Volume
+from environments.localcloud.index import Index
+from environments.localcloud.model import RECORD_TYPES, Action, Droplet, Firewall, Key, Record, Snapshot, Tag, Volume
+
+Tagged = Droplet | Volume | Snapshot
 
 # Where the numbers start, far apart, so that an id used for the wrong kind of thing is not found.
-FIRST_IDS = {"droplet": 400_000_001, "action": 2_000_000_001, "key": 40_000_001}
+FIRST_IDS = {"droplet": 400_000_001, "action": 2_000_000_001, "key": 40_000_001, "image": 180_000_001}
+
+
+UNDER_WAY = "in-progress"
+
+
+def _keys_of_action(action: Action) -> list[int | str | None]:
+    owner = action.volume_id or action.droplet_id
+    return [owner, UNDER_WAY] if action.status == UNDER_WAY else [owner]
 
 
 class StateInUse(Exception):
@@ -38,14 +49,30 @@ class Store:
         self.keys: dict[int, Key] = {}
         self.droplets: dict[int, Droplet] = {}
         self.volumes: dict[str, Volume] = {}
+        self.snapshots: dict[str, Snapshot] = {}
+        self.firewalls: dict[str, Firewall] = {}
         self.tags: dict[str, Tag] = {}
         self.actions: dict[int, Action] = {}
         self._by_kind: dict[str, dict[Any, Any]] = {
             "key": self.keys,
             "droplet": self.droplets,
             "volume": self.volumes,
+            "snapshot": self.snapshots,
+            "firewall": self.firewalls,
             "tag": self.tags,
             "action": self.actions,
+        }
+        self._actions_of: Index[Action] = Index(_keys_of_action)
+        self._volumes_of: Index[Volume] = Index(lambda volume: [volume.droplet_id, (volume.name, volume.region)])
+        self._snapshots_of: Index[Snapshot] = Index(lambda snapshot: [(snapshot.resource_type, snapshot.resource_id)])
+        self._tags_by_name: Index[Tag] = Index(lambda tag: [tag.id.lower()])
+        self._tagged: Index[Tagged] = Index(lambda resource: resource.tags)
+        self._indexes: dict[str, list[Index[Any]]] = {
+            "action": [self._actions_of],
+            "volume": [self._volumes_of, self._tagged],
+            "snapshot": [self._snapshots_of, self._tagged],
+            "droplet": [self._tagged],
+            "tag": [self._tags_by_name],
         }
         self._counters = dict(FIRST_IDS)
         self._db = sqlite3.connect(directory / "state.sqlite3", isolation_level=None)
@@ -62,7 +89,12 @@ class Store:
         types = {record_type.kind: record_type for record_type in RECORD_TYPES}
         for kind, body in self._db.execute("SELECT kind, body FROM records ORDER BY rowid"):
             record = types[kind](**json.loads(body))
-            self._by_kind[kind][record.id] = record
+            self._file(record)
+
+    def _file(self, record: Record) -> None:
+        self._by_kind[record.kind][record.id] = record
+        for index in self._indexes.get(record.kind, ()):
+            index.file(record)
 
     def next_id(self, kind: str) -> int:
         """A number never used before for this kind; it counts as used once a `save` follows."""
@@ -73,14 +105,18 @@ class Store:
     def save(self, *records: Record) -> None:
         """Add or replace records: all of them or, when killed meanwhile, none."""
         for record in records:
-            self._by_kind[record.kind][record.id] = record
+            self._file(record)
         self._write(records, ())
 
     def delete(self, *records: Record, save: Iterable[Record] = ()) -> None:
         """Remove records, and save others, in one stroke."""
         changed = tuple(save)
+        for record in changed:
+            self._file(record)
         for record in records:
             self._by_kind[record.kind].pop(record.id, None)
+            for index in self._indexes.get(record.kind, ()):
+                index.remove(record)
         self._write(changed, records)
 
     def _write(self, changed: tuple[Record, ...], removed: tuple[Record, ...]) -> None:
@@ -97,31 +133,36 @@ class Store:
             )
 
     def volumes_of(self, droplet_id: int) -> list[Volume]:
-        """The volumes attached to a droplet, oldest first."""
-        return [volume for volume in self.volumes.values() if volume.droplet_id == droplet_id]
+        """The volumes attached to a droplet, in the order in which they came."""
+        return self._volumes_of.get(droplet_id)
 
-    def volumes_by_droplet(self) -> dict[int, list[Volume]]:
-        """The same of all droplets that have any."""
-        found: dict[int, list[Volume]] = {}
-        for volume in self.volumes.values():
-            if volume.droplet_id is not None:
-                found.setdefault(volume.droplet_id, []).append(volume)
-        return found
+    def find_volume(self, name: str, region: str) -> Volume | None:
+        """The volume of this name in this region: there is one at most."""
+        return next(iter(self._volumes_of.get((name, region))), None)
+
+    def snapshots_of(self, resource_type: str, resource_id: int | str) -> list[Snapshot]:
+        """The snapshots of a droplet or volume, oldest first."""
+        found = self._snapshots_of.get((resource_type, str(resource_id)))
+        return [snapshot for snapshot in found if not snapshot.deleted]
 
     def actions_of(self, *, droplet_id: int | None = None, volume_id: str | None = None) -> list[Action]:
         """The actions of a droplet or of a volume, newest first, as the API lists them.
 
         Those of a volume name a droplet too, but are not that droplet's.
         """
-        if volume_id is not None:
-            found = [action for action in self.actions.values() if action.volume_id == volume_id]
-        else:
-            found = [a for a in self.actions.values() if a.volume_id is None and a.droplet_id == droplet_id]
-        return found[::-1]
+        return self._actions_of.get(volume_id or droplet_id)[::-1]
+
+    def actions_under_way(self) -> list[Action]:
+        """All actions that have not ended."""
+        return self._actions_of.get(UNDER_WAY)
 
     def find_tag(self, name: str) -> Tag | None:
         """The tag of that name, in whatever case."""
-        return next((tag for tag in self.tags.values() if tag.id.lower() == name.lower()), None)
+        return next(iter(self._tags_by_name.get(name.lower())), None)
+
+    def tagged(self, tag: str) -> list[Tagged]:
+        """Everything that has a tag."""
+        return self._tagged.get(tag)
 
     def tag(self, names: list[str], resource_type: str, resource_id: str) -> list[Tag]:
         """The tags of these names, made where missing, with this resource noted as the last tagged; to be saved.
@@ -136,6 +177,10 @@ class Store:
             tag.last["any"] = f"{resource_type}:{resource_id}"
             found.append(tag)
         return found
+
+    def droplets_tagged(self, tag: str) -> list[Droplet]:
+        """The droplets that have a tag."""
+        return [resource for resource in self._tagged.get(tag) if isinstance(resource, Droplet)]
 
     def close(self) -> None:
         """Close the file and let go of the directory."""

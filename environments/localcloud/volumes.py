@@ -1,17 +1,21 @@
 """Volumes: directories that outlive the droplets they are attached to."""
 
 import asyncio
-import shutil
 import time
 from collections.abc import Callable
+from typing import Any
 
 from environments.localcloud.actions import Actions
 from environments.localcloud.disk import Disk
 from environments.localcloud.messages import ApiError, not_found, unprocessable
-from environments.localcloud.model import Action, Droplet, Volume
+from environments.localcloud.model import Action, Droplet, Snapshot, Volume
 from environments.localcloud.settings import Settings
+from environments.localcloud.snapshots import Snapshots
 from environments.localcloud.store import Store
 from environments.localcloud.tasks import TaskOwner, in_thread
+from environments.localcloud.trees import remove_tree
+
+MOST_VOLUMES = 15  # of one droplet (specification, tag Block Storage)
 
 
 class Volumes:
@@ -23,20 +27,26 @@ class Volumes:
         store: Store,
         actions: Actions,
         tasks: TaskOwner,
+        snapshots: Snapshots,
         *,
         disk_of: Callable[[Droplet], Disk],
     ) -> None:
         self._settings, self._store, self._actions, self._tasks = settings, store, actions, tasks
-        self._disk_of = disk_of
+        self._snapshots, self._disk_of = snapshots, disk_of
+        self._coming: set[tuple[str, str]] = set()  # names and regions of those being made from a snapshot
 
-    def start(self) -> None:
-        """Go on with what a former run left unfinished."""
-        self._settings.volumes_dir.mkdir(mode=0o700, exist_ok=True)
+    async def start(self) -> None:
+        """Clean up what a killed run left, and go on with what it was at."""
+        directory = self._settings.volumes_dir
+        directory.mkdir(mode=0o700, exist_ok=True)
+        for content in directory.iterdir():
+            if content.name not in self._store.volumes:
+                await in_thread(remove_tree, content)
         for volume in list(self._store.volumes.values()):
             if volume.frees_at is not None:
                 self._tasks.start(self.free(volume), name=f"free-{volume.id}")
-        for action in list(self._store.actions.values()):
-            if action.status == "in-progress" and action.volume_id is not None:
+        for action in self._store.actions_under_way():
+            if action.volume_id is not None:
                 self._begin(action)
 
     def get(self, volume_id: str) -> Volume:
@@ -50,20 +60,25 @@ class Volumes:
             raise not_found()
         return volume
 
-    def find(self, name: str, region: str) -> Volume | None:
-        """The volume of this name in this region: there is one at most."""
-        return next((v for v in self._store.volumes.values() if (v.name, v.region) == (name, region)), None)
-
-    def create(self, volume: Volume) -> None:
-        """Store a new volume.
+    async def create(self, volume: Volume, *, snapshot: Snapshot | None = None) -> None:
+        """Store a new volume, empty or with what is in a snapshot.
 
         Raises:
             ApiError: 409, the name is taken in this region.
         """
-        if self.find(volume.name, volume.region):
+        place = (volume.name, volume.region)
+        if self._store.find_volume(*place) or place in self._coming:
             raise ApiError(409, "a volume with that name already exists in that region")
-        (self._settings.volumes_dir / volume.id).mkdir(mode=0o700)
-        self._store.save(volume, *self._store.tag(volume.tags, "volume", volume.id))
+        content = self._settings.volumes_dir / volume.id
+        self._coming.add(place)
+        try:
+            if snapshot:
+                await self._snapshots.copy_to(snapshot.id, content)
+            else:
+                content.mkdir(mode=0o700)
+            self._store.save(volume, *self._store.tag(volume.tags, "volume", volume.id))
+        finally:
+            self._coming.discard(place)
 
     def delete(self, volume: Volume) -> None:
         """Remove a volume and what is in it.
@@ -75,7 +90,7 @@ class Volumes:
             raise ApiError(409, "failed to delete volume: volume is attached to a droplet")
         self._store.delete(volume)
         content = self._settings.volumes_dir / volume.id
-        self._tasks.start(in_thread(shutil.rmtree, content, ignore_errors=True), name=f"remove-{volume.id}")
+        self._tasks.start(in_thread(remove_tree, content), name=f"remove-{volume.id}")
 
     # ---- actions ----
 
@@ -85,11 +100,13 @@ class Volumes:
         Raises:
             ApiError: 422, it can't be attached there.
         """
-        if volume.droplet_id is not None or self._actions.is_changing(volume):
+        if volume.droplet_id is not None or self.is_changing(volume):
             raise unprocessable("Volume is already attached to a droplet, or has a pending event.")
         if droplet.region != volume.region:
             raise unprocessable("Volume and droplet must be in the same region.")
-        return self._start(volume, droplet, "attach_volume", fails)
+        if len(self._store.volumes_of(droplet.id)) >= MOST_VOLUMES:
+            raise unprocessable(f"At most {MOST_VOLUMES} volumes can be attached to a droplet.")
+        return self._start(volume, droplet.id, "attach_volume", fails)
 
     def detach(self, volume: Volume, droplet_id: int, *, fails: bool = False) -> Action:
         """Start to detach a volume.
@@ -100,12 +117,33 @@ class Volumes:
         droplet = self._store.droplets.get(droplet_id)
         if droplet is None or volume.droplet_id != droplet_id:
             raise unprocessable("Attachment not found")
-        if self._actions.is_changing(volume):
-            raise unprocessable("Volume already has a pending event.")
-        return self._start(volume, droplet, "detach_volume", fails)
+        self._check_unchanging(volume)
+        return self._start(volume, droplet.id, "detach_volume", fails)
 
-    def _start(self, volume: Volume, droplet: Droplet, kind: str, fails: bool) -> Action:
-        action = self._actions.of_volume(volume, kind, droplet_id=droplet.id, fails=fails)
+    def resize(self, volume: Volume, size_gigabytes: int, *, fails: bool = False) -> Action:
+        """Start to resize a volume; what it is attached to makes no difference.
+
+        Raises:
+            ApiError: 422, it would not grow, or is changing already.
+        """
+        if size_gigabytes <= volume.size_gigabytes:
+            raise unprocessable("Volumes can only be resized upwards.")
+        self._check_unchanging(volume)
+        details = {"size_gigabytes": size_gigabytes}
+        return self._start(volume, volume.droplet_id, "resize_volume", fails, details)
+
+    def is_changing(self, volume: Volume) -> bool:
+        """Whether an action of this volume is under way."""
+        return self._actions.is_changing(volume)
+
+    def _check_unchanging(self, volume: Volume) -> None:
+        if self.is_changing(volume):
+            raise unprocessable("Volume already has a pending event.")
+
+    def _start(
+        self, volume: Volume, droplet_id: int | None, kind: str, fails: bool, details: dict[str, Any] | None = None
+    ) -> Action:
+        action = self._actions.of_volume(volume, kind, droplet_id=droplet_id, details=details, fails=fails)
         self._store.save(action)
         self._begin(action)
         return action
@@ -117,15 +155,16 @@ class Volumes:
         await asyncio.sleep(self._settings.action_s)
         volume = self._store.volumes.get(action.volume_id or "")
         droplet = self._store.droplets.get(action.droplet_id or 0)
-        if volume is None or droplet is None or action.fails:
+        if volume is None or action.fails or (droplet is None and action.type != "resize_volume"):
             return self._actions.finish(action, errored=True)
-        if action.type == "attach_volume":
-            volume.droplet_id = droplet.id
-        else:
+        if action.type == "resize_volume":
+            volume.size_gigabytes = action.details["size_gigabytes"]
+        elif action.type == "attach_volume":
+            volume.droplet_id = action.droplet_id
+        elif droplet is not None:
             await in_thread(self._disk_of(droplet).unmount, self._settings.volumes_dir / volume.id)
             volume.droplet_id = None
-        self._store.save(volume)
-        return self._actions.finish(action)
+        return self._actions.finish(action, also=[volume])
 
     async def free(self, volume: Volume) -> None:
         """Let go of a volume whose droplet was destroyed, some time after that."""

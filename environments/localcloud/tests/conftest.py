@@ -127,10 +127,18 @@ class Api:
 
         return await eventually(probe)
 
-    async def act(self, droplet_id: int, kind: str) -> Any:
+    async def act(self, droplet_id: int, kind: str, **details: Any) -> Any:
         """A droplet action, once it has ended."""
-        action = (await self.ok("POST", f"/v2/droplets/{droplet_id}/actions", {"type": kind}))["action"]
+        body = {"type": kind, **details}
+        action = (await self.ok("POST", f"/v2/droplets/{droplet_id}/actions", body))["action"]
         return await self.until_ended(action["id"])
+
+    async def snapshot(self, droplet_id: int, name: str = "saved") -> int:
+        """The id of a new snapshot of a droplet."""
+        before = (await self.droplet(droplet_id))["snapshot_ids"]
+        assert (await self.act(droplet_id, "snapshot", name=name))["status"] == "completed"
+        (snapshot,) = set((await self.droplet(droplet_id))["snapshot_ids"]).difference(before)
+        return int(snapshot)
 
     async def is_free(self, volume_id: str) -> bool:
         """Whether a volume is attached to nothing."""

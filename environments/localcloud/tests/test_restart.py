@@ -18,13 +18,15 @@ from environments.localcloud.tests.conftest import (
     HOME_MOUNT,
     Api,
     Login,
+    Running,
     boot,
     eventually,
     public_address,
     subprocess_cloud,
 )
+from environments.localcloud.trees import PARTIAL
 
-SHOWN = ("/v2/account/keys", "/v2/droplets", "/v2/volumes", "/v2/tags", "/v2/actions")
+SHOWN = ("/v2/account/keys", "/v2/droplets", "/v2/volumes", "/v2/snapshots", "/v2/firewalls", "/v2/tags", "/v2/actions")
 
 
 async def everything(api: Api) -> list[Any]:
@@ -48,8 +50,18 @@ async def test_a_restart_keeps_everything_and_leaves_no_process(
         )  # fmt: skip
         off = await boot(api, settings.state, login)
         await api.act(off.id, "power_off")
+        await api.snapshot(off.id)
+        await api.ok("POST", f"/v2/volumes/{volume}/snapshots", {"name": "saved", "tags": ["devpocket"]})
+        rule = {"protocol": "icmp", "ports": "0", "sources": {"addresses": ["0.0.0.0/0"]}}
+        firewall = {"name": "edge", "inbound_rules": [rule], "droplet_ids": [off.id], "tags": ["devpocket"]}
+        await api.ok("POST", "/v2/firewalls", firewall)
         async with box.connect() as connection:
             await connection.run("echo mine > notes; tmux new -d; (setsid sleep 600 > /dev/null 2>&1 &)", check=True)
+
+        async def is_in_force() -> bool:
+            return '"waiting"' not in json.dumps(await api.ok("GET", "/v2/firewalls"))
+
+        await eventually(is_in_force)
         before = await everything(api)
         code = await run.end(number)
         if number != signal.SIGKILL:
@@ -98,6 +110,102 @@ async def test_actions_in_progress_are_carried_out(settings: Settings, validator
             assert (await api.until_ended(action["action"]["id"]))["status"] == "completed"
         droplet = await api.droplet(box.id)
         assert (droplet["status"], droplet["volume_ids"]) == ("off", [volume])
+
+
+MANY = 3000  # files: their copy takes long enough to be killed in
+
+
+async def killed_in_a_copy(run: Running, droplet: int, place: Path, **action: Any) -> int:
+    """Start an action, and kill the cloud as soon as there is an unfinished copy; returns the action's id."""
+    answer = await run.api.ok("POST", f"/v2/droplets/{droplet}/actions", action)
+
+    async def is_copying() -> bool:
+        return any(name.startswith(PARTIAL) for name in await asyncio.to_thread(os.listdir, place))
+
+    await eventually(is_copying)
+    await run.end(signal.SIGKILL)
+    assert await is_copying(), "it was in the middle"
+    return int(answer["action"]["id"])
+
+
+async def test_a_snapshot_and_a_rebuild_killed_in_the_middle_are_done_again(
+    settings: Settings, validator: Any, login: Login
+) -> None:
+    snapshots, droplets = settings.state / "snapshots", settings.state / "droplets"
+    async with subprocess_cloud(settings, validator) as run:
+        box = await boot(run.api, settings.state, login)
+        (box.disk / "many").mkdir()
+        for number in range(MANY):
+            (box.disk / "many" / str(number)).write_text("x")
+        action = await killed_in_a_copy(run, box.id, snapshots, type="snapshot", name="saved")
+    async with subprocess_cloud(settings, validator) as run:
+        assert (await run.api.until_ended(action))["status"] == "completed"
+        (snapshot,) = (await run.api.droplet(box.id))["snapshot_ids"]
+        assert os.listdir(snapshots) == [str(snapshot)]
+        assert len(os.listdir(snapshots / str(snapshot) / "many")) == MANY
+        (box.disk / "many" / "0").unlink()
+        action = await killed_in_a_copy(run, box.id, droplets, type="rebuild", image=snapshot)
+        assert len(os.listdir(box.disk / "many")) == MANY - 1, "the old disk is there until the new one is whole"
+    async with subprocess_cloud(settings, validator) as run:
+        assert (await run.api.until_ended(action))["status"] == "completed"
+        assert os.listdir(droplets) == [str(box.id)]
+        assert len(os.listdir(box.disk / "many")) == MANY
+        async with box.connect() as connection:
+            assert (await connection.run("echo up")).stdout == "up\n"
+        action = await killed_in_a_copy(run, box.id, snapshots, type="snapshot", name="again")
+        copy = await asyncio.to_thread(os.listdir, snapshots)
+    assert len(copy) == 2
+    async with subprocess_cloud(settings, validator) as run:
+        await run.api.ok("DELETE", f"/v2/droplets/{box.id}")
+        assert (await run.api.until_ended(action))["status"] == "errored"
+        assert await eventually(lambda: has_only(snapshots, str(snapshot)))
+
+
+async def has_only(directory: Path, name: str) -> bool:
+    return await asyncio.to_thread(os.listdir, directory) == [name]
+
+
+async def test_a_resize_goes_on_after_a_kill(settings: Settings, validator: Any) -> None:
+    async with subprocess_cloud(replace(settings, action_s=0.2), validator) as run:
+        droplet, volume = await run.api.create(), await run.api.volume("data")
+        await run.api.until_status(droplet, "active")
+        await run.api.act(droplet, "power_off")
+        actions = [
+            await run.api.ok("POST", f"/v2/droplets/{droplet}/actions", {"type": "resize", "size": "s-2vcpu-4gb"}),
+            await run.api.ok("POST", f"/v2/volumes/{volume}/actions", {"type": "resize", "size_gigabytes": 99}),
+        ]
+        await run.end(signal.SIGKILL)
+    async with subprocess_cloud(settings, validator) as run:
+        for action in actions:
+            assert (await run.api.until_ended(action["action"]["id"]))["status"] == "completed"
+        shown = await run.api.droplet(droplet)
+        assert (shown["size_slug"], shown["disk"], shown["status"]) == ("s-2vcpu-4gb", 25, "off")
+        assert (await run.api.ok("GET", f"/v2/volumes/{volume}"))["volume"]["size_gigabytes"] == 99
+
+
+async def test_a_droplet_being_made_from_a_deleted_snapshot_is_finished(
+    settings: Settings, validator: Any, login: Login
+) -> None:
+    async with running(settings) as cloud:
+        api = Api(cloud.url, validator)
+        box = await boot(api, settings.state, login)
+        (box.disk / "etc/mine").write_text("x")
+        snapshot = await api.snapshot(box.id)
+    async with running(replace(settings, boot_s=3600)) as cloud:
+        api = Api(cloud.url, validator)
+        copy = await api.create(image=snapshot)
+        await api.ok("DELETE", f"/v2/snapshots/{snapshot}")
+        record = cloud.app.cloud.store.droplets[copy]
+        record.ready_at = record.created_at
+        cloud.app.cloud.store.save(record)
+    async with running(settings) as cloud:
+        await Api(cloud.url, validator).until_status(copy, "active")
+        assert (settings.state / "droplets" / str(copy) / "etc/mine").read_text() == "x"
+
+        async def is_empty() -> bool:
+            return await asyncio.to_thread(os.listdir, settings.state / "snapshots") == []
+
+        assert await eventually(is_empty)
 
 
 async def test_volumes_are_freed_and_disks_removed_after_a_kill(

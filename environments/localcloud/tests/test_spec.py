@@ -71,6 +71,11 @@ async def test_every_route_answers_as_specified(api: Api, validator: Any) -> Non
     )
     assert (await ok("GET", "/v2/tags"))["tags"][0]["resources"]["droplets"]["count"] == 1
 
+    await walk_snapshots(api, first, volume)
+    await walk_firewalls(api, first, "Team")
+    by_tag = await ok("POST", "/v2/droplets/actions?tag_name=Team", {"type": "power_off"})
+    assert [action["resource_id"] for action in by_tag["actions"]] == [second]
+
     await ok("DELETE", f"/v2/droplets/{first}")
     await ok("DELETE", "/v2/droplets?tag_name=Team")
     assert (await ok("GET", "/v2/droplets"))["meta"]["total"] == 0
@@ -85,6 +90,37 @@ async def test_every_route_answers_as_specified(api: Api, validator: Any) -> Non
         return str(validator.operation_for(method, re.sub(r"{\w+}", "x", path)).id)
 
     assert api.operations == {operation(method, template) for method, template, _ in ROUTES}
+
+
+async def walk_snapshots(api: Api, droplet: int, volume: str) -> None:
+    """All that has to do with snapshots."""
+    of_droplet = await api.snapshot(droplet)
+    of_volume = (await api.ok("POST", f"/v2/volumes/{volume}/snapshots", {"name": "saved"}))["snapshot"]["id"]
+    assert (await api.ok("GET", f"/v2/droplets/{droplet}/snapshots"))["snapshots"][0]["id"] == of_droplet
+    assert (await api.ok("GET", f"/v2/volumes/{volume}/snapshots"))["snapshots"][0]["id"] == of_volume
+    assert (await api.ok("GET", f"/v2/volumes/snapshots/{of_volume}"))["snapshot"]["id"] == of_volume
+    assert (await api.ok("GET", "/v2/snapshots"))["meta"]["total"] == 2
+    assert (await api.ok("GET", f"/v2/snapshots/{of_droplet}"))["snapshot"]["id"] == str(of_droplet)
+    await api.ok("DELETE", f"/v2/snapshots/{of_droplet}")
+    await api.ok("DELETE", f"/v2/volumes/snapshots/{of_volume}")
+
+
+async def walk_firewalls(api: Api, droplet: int, tag: str) -> None:
+    """All that has to do with firewalls."""
+    rule = {"protocol": "tcp", "ports": "22", "sources": {"addresses": ["0.0.0.0/0"]}}
+    other = {"protocol": "tcp", "ports": "0", "destinations": {"tags": [tag]}}
+    body = {"name": "edge", "inbound_rules": [rule]}
+    path = f"/v2/firewalls/{(await api.ok('POST', '/v2/firewalls', body))['firewall']['id']}"
+    for part, members in (("droplets", {"droplet_ids": [droplet]}), ("tags", {"tags": [tag]}),
+                          ("rules", {"outbound_rules": [other]})):  # fmt: skip
+        await api.ok("POST", f"{path}/{part}", members)
+        if part == "droplets":
+            assert (await api.ok("GET", f"/v2/droplets/{droplet}/firewalls"))["meta"]["total"] == 1
+        await api.ok("DELETE", f"{path}/{part}", members)
+    assert (await api.ok("PUT", path, body))["firewall"]["inbound_rules"] == [rule]
+    assert (await api.ok("GET", path))["firewall"]["name"] == "edge"
+    assert (await api.ok("GET", "/v2/firewalls"))["meta"]["total"] == 1
+    await api.ok("DELETE", path)
 
 
 async def test_pages_have_the_links_that_make_sense(api: Api) -> None:
