@@ -65,9 +65,7 @@ def lease_release(environment: Environment, *, owner: str, next_step_s: float | 
     """
     held = Environment.objects.filter(pk=environment.pk, lease_owner=owner)
     due = None if next_step_s is None else timezone.now() + timedelta(seconds=next_step_s)
-    held.filter(phase=environment.phase, phase_changed_at=environment.phase_changed_at).update(
-        next_step_at=due, failed_steps=failed_steps
-    )
+    held.filter(next_step_at=environment.next_step_at).update(next_step_at=due, failed_steps=failed_steps)
     held.update(lease_owner="", lease_until=None)
 
 

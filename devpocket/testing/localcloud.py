@@ -56,6 +56,15 @@ class LocalCloud:
     def volumes(self, name: str) -> list[dict[str, Any]]:
         return list(self.ask("GET", f"/v2/volumes?name={name}&region=nyc3")["volumes"])
 
+    def actions(self, droplet_id: int) -> list[dict[str, Any]]:
+        """Newest first."""
+        return list(self.ask("GET", f"/v2/droplets/{droplet_id}/actions?per_page=200")["actions"])
+
+    def snapshots(self, tag: str) -> list[dict[str, Any]]:
+        """Those of an environment's droplets, known by their names."""
+        found = self.ask("GET", "/v2/snapshots?resource_type=droplet&per_page=200")["snapshots"]
+        return [snapshot for snapshot in found if snapshot["name"].startswith(f"{tag}-")]
+
     def misbehave(self, fault: str, **rule: Any) -> None:
         """Add a fault: lose_answer, status, hang, slow, action_error, never_active, vanish (docs/localcloud.md)."""
         self.ask("POST", "/_localcloud/faults", {"fault": fault, **rule})

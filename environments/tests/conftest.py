@@ -64,19 +64,22 @@ Until = Callable[..., Awaitable[Environment]]
 
 @pytest.fixture
 def until() -> Until:
-    """await until(environment, lambda row: ...): the row, once the condition holds for it."""
+    """await until(environment, lambda row: ...): the row, once the condition holds; it may query the database."""
 
     async def wait(environment: Environment, holds: Callable[[Environment], bool]) -> Environment:
-        def read() -> Environment:
-            return Environment.objects.get(pk=environment.pk)
+        def look() -> tuple[Environment, bool]:
+            row = Environment.objects.get(pk=environment.pk)
+            return row, holds(row)
 
+        row = environment
         try:
             async with asyncio.timeout(WAIT_S):
-                while not holds(row := await database_sync_to_async(read)()):  # noqa: ASYNC110 -- a database's row
+                while True:
+                    row, is_so = await database_sync_to_async(look)()
+                    if is_so:
+                        return row
                     await asyncio.sleep(0.02)
-                return row
         except TimeoutError:
-            row = await database_sync_to_async(read)()
             pytest.fail(f"still {row.phase} ({row.status_message}) {row.error_code} {row.error_message}")
 
     return wait

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
@@ -13,48 +12,15 @@ from django.utils import timezone
 
 from accounts.services import SignIn
 from devpocket.testing.localcloud import LocalCloud
-from environments import leases, services
+from environments import leases
 from environments.lifecycle import Desired, Phase
 from environments.models import Environment
 from environments.tests.conftest import Until
+from environments.tests.life import act, asked, assert_none_left, assert_one_of_each, change, is_gone, is_running
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("provisioning")]
 
 Create = Callable[..., Environment]
-
-
-def is_running(row: Environment) -> bool:
-    return row.phase == Phase.RUNNING
-
-
-def is_gone(row: Environment) -> bool:
-    return row.torn_down_at is not None
-
-
-async def act(environment: Environment, action: str) -> None:
-    await database_sync_to_async(services.environment_act)(
-        environment_id=environment.pk, owner_id=environment.owner_id, action=action, actor_id=environment.owner_id
-    )
-
-
-async def change(environment: Environment, **columns: Any) -> None:
-    await database_sync_to_async(Environment.objects.filter(pk=environment.pk).update)(**columns)
-
-
-async def asked(cloud: LocalCloud, call: str, *arguments: Any) -> Any:
-    return await asyncio.to_thread(getattr(cloud, call), *arguments)
-
-
-async def assert_one_of_each(cloud: LocalCloud, row: Environment) -> None:
-    droplets = await asked(cloud, "droplets", row.tag)
-    volumes = await asked(cloud, "volumes", row.tag)
-    assert [droplet["id"] for droplet in droplets] == [row.droplet_id]
-    assert [(volume["id"], volume["droplet_ids"]) for volume in volumes] == [(row.volume_id, [row.droplet_id])]
-
-
-async def assert_none_left(cloud: LocalCloud, row: Environment) -> None:
-    assert await asked(cloud, "droplets", row.tag) == []
-    assert await asked(cloud, "volumes", row.tag) == []
 
 
 async def test_an_environment_comes_up_through_its_phases(
