@@ -6,7 +6,8 @@ A request never waits for a mail server, and never fails because of one. `accoun
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import structlog
@@ -28,12 +29,14 @@ FIRST_RETRY_S, LAST_RETRY_S = 30, 3600
 GIVE_UP_AFTER = timedelta(hours=24)
 KEEP = timedelta(days=7)  # sent mails, for operators
 
+Context = dict[str, Any]  # of a Mail
+
 wakers = Wakers()
 
 
-def mail_queue(*, kind: Mail.Kind, address: str) -> Mail:
-    """Have a mail sent once the running transaction is in."""
-    mail = Mail.objects.create(kind=kind, address=address.lower()[:254])
+def mail_queue(*, kind: Mail.Kind, address: str, context: dict[str, Any] | None = None) -> Mail:
+    """Have a mail sent once the running transaction is in. `context`: plain JSON for its text, nothing secret."""
+    mail = Mail.objects.create(kind=kind, address=address.lower()[:254], context=context or {})
     transaction.on_commit(wakers.wake)
     return mail
 
@@ -86,22 +89,39 @@ def mails_prune() -> None:
 def _write(mail: Mail) -> EmailMultiAlternatives | None:
     """The mail as it goes out; None where nobody (any more) is to get it."""
     user = User.objects.filter(email=mail.address, is_active=True).first()
-    return None if user is None else WRITERS[Mail.Kind(mail.kind)](user)
+    return None if user is None else WRITERS[Mail.Kind(mail.kind)](user, mail.context)
 
 
-def _verify_email(user: User) -> EmailMultiAlternatives | None:
+def _verify_email(user: User, context: Context) -> EmailMultiAlternatives | None:
     if user.is_verified:
         return None
     subject = _("Verify your email address for DevPocket")
     return _with_token(user, Purpose.VERIFY_EMAIL, subject, "/verify-email")
 
 
-def _reset_password(user: User) -> EmailMultiAlternatives:
+def _reset_password(user: User, context: Context) -> EmailMultiAlternatives:
     return _with_token(user, Purpose.RESET_PASSWORD, _("Set a new DevPocket password"), "/reset-password")
 
 
-def _password_changed(user: User) -> EmailMultiAlternatives:
+def _password_changed(user: User, context: Context) -> EmailMultiAlternatives:
     return _message(user, _("Your DevPocket password was changed"), Mail.Kind.PASSWORD_CHANGED)
+
+
+def _idle_warning(user: User, context: Context) -> EmailMultiAlternatives | None:
+    """`context`: {"name": of the machine, "stops_at": ISO time, "minutes": without use that its plan allows}."""
+    stops_at = datetime.fromisoformat(context["stops_at"])
+    # Its name is its owner's choice, so it goes to nobody who didn't prove that the address is theirs.
+    if not user.is_verified or stops_at <= timezone.now():
+        return None
+    return _message(
+        user,
+        _("%(name)s will be stopped soon") % {"name": context["name"]},
+        Mail.Kind.IDLE_WARNING,
+        name=context["name"],
+        time=f"{stops_at:%H:%M} UTC",
+        minutes=str(context["minutes"]),
+        link=settings.PUBLIC_URL,
+    )
 
 
 def _with_token(user: User, purpose: Purpose, subject: str, page: str) -> EmailMultiAlternatives:
@@ -119,8 +139,9 @@ def _message(user: User, subject: str, template: str, **context: str) -> EmailMu
     return message
 
 
-WRITERS: dict[Mail.Kind, Callable[[User], EmailMultiAlternatives | None]] = {
+WRITERS: dict[Mail.Kind, Callable[[User, Context], EmailMultiAlternatives | None]] = {
     Mail.Kind.VERIFY_EMAIL: _verify_email,
     Mail.Kind.RESET_PASSWORD: _reset_password,
     Mail.Kind.PASSWORD_CHANGED: _password_changed,
+    Mail.Kind.IDLE_WARNING: _idle_warning,
 }

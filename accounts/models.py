@@ -168,9 +168,13 @@ class Mail(models.Model):
         VERIFY_EMAIL = "verify_email"
         RESET_PASSWORD = "reset_password"  # noqa: S105 -- a word, no secret
         PASSWORD_CHANGED = "password_changed"  # noqa: S105
+        IDLE_WARNING = "idle_warning"
 
     kind = models.CharField(max_length=20, choices=Kind)
     address = models.CharField(max_length=254)  # lower case; whether anybody has it is found out when it is delivered
+    # What this app can't look up when the mail is written; nothing secret. The default in the database is for the code
+    # of the release before, which runs on this table while servers are being replaced.
+    context = models.JSONField(default=dict, db_default={})
     created_at = models.DateTimeField(default=timezone.now)
     next_try_at = models.DateTimeField(null=True, blank=True, default=timezone.now, db_index=True)  # null: done
     tries = models.PositiveSmallIntegerField(default=0)

@@ -290,6 +290,7 @@ LIFESPAN_SERVICES = [
     "terminals.lifespan.lifespan",
     "environments.provisioner.lifespan",
     "environments.sampler.lifespan",
+    "environments.idle.lifespan",
 ]
 ENVIRONMENT_COUNT = "environments.selectors.environment_count"
 USER_STATS = "environments.selectors.user_stats"

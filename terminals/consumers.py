@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from devpocket.errors import INTERNAL_ERROR_TEXT
 from devpocket.nudges import environment_group, session_group
 from devpocket.tasks import TaskOwner
+from environments.idle import find_warned_stop
 from environments.services import activity_record
 from environments.ssh import HostKeyMismatch, SSHUnavailable
 from terminals import access, frames, slots
@@ -35,6 +37,7 @@ WELCOME_LIMIT_S = 1.5  # of 2: a machine that takes longer to answer is attached
 ATTACH_LIMIT_S = 30  # how long a running machine may stay silent before its terminal is given up
 ATTACH_RETRY_S = 1.0
 LOSSES_MAX = 5  # streams in a row that broke within ATTACH_LIMIT_S
+ACTIVITY_EVERY_S = 60.0  # between two records of one socket that the environment is in use
 LOOK_WAITING_S = 5.0  # status at least every 10 s while installing (contract 9.3); nudges come sooner
 INPUT_LIMIT_S = 60  # a machine that takes no input for so long
 SEND_LIMIT_S = 120  # a client that takes no output for so long is gone, even if its TCP still answers
@@ -70,7 +73,9 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         self.may_read.set()
         self.news = asyncio.Event()  # something about this socket's row or sign-in has changed
         self.ready = asyncio.Event()  # the environment runs
-        self.typed_at = self.recorded_at = 0.0
+        self.noted_at = float("-inf")  # when somebody was last seen to use the environment
+        self.is_activity_new = False  # noted, not yet recorded
+        self.stops_at: datetime | None = None  # for being idle, where its owner has been warned
         self.told_not_ready = False
         self.is_closing = False
         self._sending = asyncio.Lock()
@@ -185,7 +190,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):
             if self.viewer is not None:
                 self.viewer.stream.resize(*self.size)
         elif isinstance(frame, Input) and self.viewer is not None:
-            self.typed_at = time.monotonic()
+            self._note_activity()
             self.viewer.stream.write(frame.data)
         elif isinstance(frame, Input) and not self.told_not_ready:
             self.told_not_ready = True
@@ -282,6 +287,8 @@ class TerminalConsumer(AsyncWebsocketConsumer):
                     return await self._give_up(error)
                 await asyncio.sleep(ATTACH_RETRY_S)
         self.told_not_ready = False
+        if self.viewer is not None:
+            self._note_activity()
         if self.viewer is not None and self.size is not None:
             self.viewer.stream.resize(*self.size)  # it may have changed meanwhile
 
@@ -289,6 +296,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         """Send output until the stream ends; False where the connection broke and attaching anew is worth it."""
         async with aclosing(viewer.follow()) as pieces:
             async for text, offset in pieces:
+                self._note_activity()
                 await self._tell(frames.output(text, offset))
         if viewer.replaced:
             await self._finish(NORMAL, "normal", frames.info("replaced", "This terminal was opened elsewhere."))
@@ -316,15 +324,27 @@ class TerminalConsumer(AsyncWebsocketConsumer):
     async def session_revoked(self, event: Message) -> None:
         self.news.set()
 
+    def _note_activity(self) -> None:
+        """The environment is in use: input, output, or a terminal that is open. Recorded once in a while, the first
+        time at once: what nobody has used for long may be about to be stopped.
+        """
+        now = time.monotonic()
+        if now - self.noted_at >= ACTIVITY_EVERY_S:
+            self.noted_at, self.is_activity_new = now, True
+            self.news.set()
+
     async def _watch(self, standing: Standing) -> None:
         """Look at every nudge, and every few seconds in case one got lost."""
         shown = standing.environment
+        told_stop: datetime | None = None
         while True:
             try:
                 async with asyncio.timeout(slots.RENEW_S if standing.is_running else LOOK_WAITING_S):
                     await self.news.wait()
             except TimeoutError:
                 pass
+            if self.viewer is not None:
+                self._note_activity()
             self.news.clear()
             try:
                 standing = await database_sync_to_async(self._look)()
@@ -342,6 +362,9 @@ class TerminalConsumer(AsyncWebsocketConsumer):
             if standing.may_wait or shown is None or shown.phase != environment.phase:
                 # Not waited for: a client that reads nothing must not keep its own revocation from being noticed.
                 self.tasks.start(self._tell(status), name="status")
+            if self.stops_at is not None and self.stops_at != told_stop:
+                self.tasks.start(self._tell(frames.idle_warning(environment, self.stops_at)), name="idle-warning")
+            told_stop = self.stops_at
             shown = environment
             if standing.is_running:
                 self.ready.set()
@@ -352,10 +375,12 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         """Sync: renew the slot, note activity, and read how things are."""
         if self.slot is not None:
             slots.slot_renew(self.slot, self.channel_name)
-        if self.typed_at > self.recorded_at:
-            self.recorded_at = self.typed_at
+        if self.is_activity_new:
             activity_record(environment_id=self.access.environment.pk)
-        return look_again(self.access)
+            self.is_activity_new = False
+        standing = look_again(self.access)
+        self.stops_at = None if standing.environment is None else find_warned_stop(standing.environment)
+        return standing
 
 
 class UnknownConsumer(AsyncWebsocketConsumer):

@@ -15,8 +15,12 @@ def encode(frame: dict[str, Any]) -> str:
     return orjson.dumps(frame).decode()
 
 
+def time_text(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
 def now_text() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return time_text(datetime.now(UTC))
 
 
 def welcome(environment: Environment, *, session: str, stream: dict[str, Any] | None) -> str:
@@ -68,6 +72,12 @@ def status_update(environment: Environment) -> str:
 
 def info(code: str, message: str, **more: Any) -> str:
     return encode({"type": "info", "code": code, "message": message, **more})
+
+
+def idle_warning(environment: Environment, stops_at: datetime) -> str:
+    """The environment will be stopped at `stops_at`, for nobody seems to use it."""
+    message = f"{environment.name} will be stopped at {stops_at:%H:%M} UTC unless it is used."
+    return info("idle_warning", message, stops_at=time_text(stops_at))
 
 
 def error(code: str, message: str, **more: Any) -> str:
