@@ -9,13 +9,13 @@ from environments.localcloud.store import Store
 
 
 class Actions:
-    """Opens and closes actions. What they do is others' business."""
+    """Opens and closes actions. What they do is others' business; a `fault` is how one goes wrong (faults.py)."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def of_droplet(
-        self, droplet: Droplet, kind: str, *, details: dict[str, Any] | None = None, fails: bool = False
+        self, droplet: Droplet, kind: str, *, details: dict[str, Any] | None = None, fault: str | None = None
     ) -> Action:
         """A new action of a droplet, not yet stored; `details` is what it has to be done with."""
         return Action(
@@ -26,7 +26,8 @@ class Actions:
             region=droplet.region,
             droplet_id=droplet.id,
             details=details or {},
-            fails=fails,
+            fails=fault == "action_error",
+            hangs=fault == "action_hang",
         )
 
     def of_volume(
@@ -36,7 +37,7 @@ class Actions:
         *,
         droplet_id: int | None,
         details: dict[str, Any] | None = None,
-        fails: bool = False,
+        fault: str | None = None,
     ) -> Action:
         """A new action of a volume, not yet stored."""
         return Action(
@@ -48,12 +49,13 @@ class Actions:
             droplet_id=droplet_id,
             volume_id=volume.id,
             details=details or {},
-            fails=fails,
+            fails=fault == "action_error",
+            hangs=fault == "action_hang",
         )
 
     def is_pending(self, droplet: Droplet) -> bool:
         """Whether an action of this droplet is under way."""
-        return any(action.status == "in-progress" for action in self._store.actions_of(droplet_id=droplet.id))
+        return any(action.volume_id is None for action in self._store.actions_under_way(droplet.id))
 
     def is_changing(self, volume: Volume) -> bool:
         """Whether an action of this volume is under way."""

@@ -33,8 +33,8 @@ def droplet_actions_create(cloud: Cloud, request: Request, droplet: int) -> Repl
     found, body = cloud.droplets.get(droplet), request.json()
     kind = fields.text(body, "type")
     cloud.droplets.check_idle(found)
-    details = _details(cloud, found, kind, body)
-    action = cloud.droplets.act(found, kind, details, fails=request.is_fault("action_error"))
+    details = _details(cloud, found, kind, body) | _lateness(request, kind)
+    action = cloud.droplets.act(found, kind, details, fault=request.action_fault())
     return Reply(201, {"action": show_action(action)})
 
 
@@ -48,9 +48,9 @@ def droplet_actions_create_by_tag(cloud: Cloud, request: Request) -> Reply:
     found = cloud.store.droplets_tagged(tag)
     for droplet in found:
         cloud.droplets.check_idle(droplet)
-    details = [_details(cloud, droplet, kind, body) for droplet in found]
-    fails = request.is_fault("action_error")
-    actions = [cloud.droplets.act(droplet, kind, d, fails=fails) for droplet, d in zip(found, details, strict=True)]
+    details = [_details(cloud, droplet, kind, body) | _lateness(request, kind) for droplet in found]
+    fault = request.action_fault()
+    actions = [cloud.droplets.act(droplet, kind, d, fault=fault) for droplet, d in zip(found, details, strict=True)]
     return Reply(201, {"actions": [show_action(action) for action in actions]})
 
 
@@ -86,6 +86,10 @@ def _details(cloud: Cloud, droplet: Droplet, kind: str, body: dict[str, Any]) ->
     if kind not in _READERS:
         raise unprocessable(f"The action {kind!r} is not known here.")
     return _READERS[kind](cloud, droplet, body)
+
+
+def _lateness(request: Request, kind: str) -> Details:
+    return {"late_s": request.late_s()} if kind == "snapshot" else {}
 
 
 def _nothing(cloud: Cloud, droplet: Droplet, body: dict[str, Any]) -> Details:

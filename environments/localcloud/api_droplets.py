@@ -9,7 +9,7 @@ from environments.localcloud.api_account import find_key
 from environments.localcloud.catalog import REGIONS, SIZES, Image, Region, Size, region_has
 from environments.localcloud.cloud import Cloud
 from environments.localcloud.messages import Reply, Request, not_found, page, unprocessable
-from environments.localcloud.model import Droplet, Snapshot, Volume
+from environments.localcloud.model import Droplet, Snapshot, Volume, listed
 from environments.localcloud.present import default_vpc, show_droplet, show_droplet_snapshot
 from environments.localcloud.volumes import MOST_VOLUMES
 
@@ -27,7 +27,7 @@ def droplets_list(cloud: Cloud, request: Request) -> Reply:
     if kind not in (None, "droplets", "gpus"):
         raise unprocessable("type must be droplets or gpus.")
     known = cloud.store.droplets.values() if tag is None else cloud.store.droplets_tagged(tag)
-    found = [d for d in known if (name is None or name.lower() == d.name.lower()) and kind != "gpus"]
+    found = [d for d in listed(known) if (name is None or name.lower() == d.name.lower()) and kind != "gpus"]
     return page(request, "droplets", found, lambda droplet: show_droplet(cloud, droplet))
 
 
@@ -55,7 +55,7 @@ def droplets_create(cloud: Cloud, request: Request) -> Reply:
         raise fields.missing("vpc_uuid")
     now = time.time()
     root_keys, features = _root_keys(cloud, body), _features(body)
-    tags = fields.tag_names(body)
+    tags, listed_at = fields.tag_names(body), now + request.late_s()
     droplets = [
         Droplet(
             id=cloud.store.next_id("droplet"),
@@ -72,10 +72,11 @@ def droplets_create(cloud: Cloud, request: Request) -> Reply:
             user_data=user_data,
             root_keys=root_keys,
             stuck=request.is_fault("never_active"),
+            listed_at=listed_at,
         )
         for name in names
     ]
-    actions = cloud.droplets.create(droplets, volumes=volumes, fails=request.is_fault("action_error"))
+    actions = cloud.droplets.create(droplets, volumes=volumes, fault=request.action_fault())
     links = [
         {"id": action.id, "rel": "create", "href": f"{request.base_url}/v2/actions/{action.id}"} for action in actions
     ]

@@ -43,7 +43,7 @@ async def volume_snapshots_create(cloud: Cloud, request: Request, volume: str) -
     name = fields.text(body, "name")
     if not 1 <= len(name) <= 255:
         raise fields.missing("name")
-    snapshot = await cloud.snapshots.of_volume(found, name, fields.tag_names(body))
+    snapshot = await cloud.snapshots.of_volume(found, name, fields.tag_names(body), late_s=request.late_s())
     return Reply(201, {"snapshot": show_snapshot(snapshot)})
 
 

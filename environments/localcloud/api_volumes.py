@@ -9,7 +9,7 @@ from environments.localcloud import fields
 from environments.localcloud.catalog import REGIONS
 from environments.localcloud.cloud import Cloud
 from environments.localcloud.messages import Reply, Request, not_found, page, unprocessable
-from environments.localcloud.model import Action, Snapshot, Volume
+from environments.localcloud.model import Action, Snapshot, Volume, listed
 from environments.localcloud.present import show_action, show_volume
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")  # components/schemas/volume_base
@@ -19,11 +19,8 @@ LABEL_CHARACTERS = {"": 0, "ext4": 16, "xfs": 12}  # by file system
 
 def volumes_list(cloud: Cloud, request: Request) -> Reply:
     name, region = request.query.get("name"), request.query.get("region")
-    found = [
-        volume
-        for volume in cloud.store.volumes.values()
-        if name in (None, volume.name) and region in (None, volume.region)
-    ]
+    known = cloud.store.volumes.values()
+    found = [v for v in listed(known) if name in (None, v.name) and region in (None, v.region)]
     return page(request, "volumes", found, show_volume)
 
 
@@ -56,6 +53,7 @@ async def volumes_create(cloud: Cloud, request: Request) -> Reply:
         filesystem_type=snapshot.filesystem_type if snapshot else kind,
         filesystem_label=snapshot.filesystem_label if snapshot else label,
         tags=fields.tag_names(body),
+        listed_at=time.time() + request.late_s(),
     )
     await cloud.volumes.create(volume, snapshot=snapshot)
     return Reply(201, {"volume": show_volume(volume)})
@@ -124,19 +122,22 @@ def volume_actions_create_by_name(cloud: Cloud, request: Request) -> Reply:
 
 
 def _start(cloud: Cloud, request: Request, volume: Volume, body: dict[str, Any]) -> Reply:
-    kind, fails = fields.text(body, "type"), request.is_fault("action_error")
+    kind, fault = fields.text(body, "type"), request.action_fault()
     if fields.text(body, "region", volume.region) != volume.region:
         raise unprocessable("The volume is in another region.")
     action: Action
     if kind == "attach":
-        action = cloud.volumes.attach(volume, cloud.droplets.get(fields.number(body, "droplet_id")), fails=fails)
+        action = cloud.volumes.attach(volume, cloud.droplets.get(fields.number(body, "droplet_id")), fault=fault)
     elif kind == "detach":
-        action = cloud.volumes.detach(volume, fields.number(body, "droplet_id"), fails=fails)
+        action = cloud.volumes.detach(volume, fields.number(body, "droplet_id"), fault=fault)
     elif kind == "resize":
         size = fields.number(body, "size_gigabytes")
         if size > LARGEST_GB:
             raise unprocessable(f"size_gigabytes must be at most {LARGEST_GB}.")
-        action = cloud.volumes.resize(volume, size, fails=fails)
+        if volume.droplet_id is not None and request.is_fault("refuse_attached"):
+            # Observed: digitalocean/terraform-provider-digitalocean#357.
+            raise unprocessable("The volume is attached to a droplet and can't be resized now.")
+        action = cloud.volumes.resize(volume, size, fault=fault)
     else:
         raise unprocessable(f"The action {kind!r} is not known here.")
     return Reply(202, {"action": show_action(action)})

@@ -11,17 +11,18 @@ import logging
 import re
 import time
 import uuid
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from environments.localcloud import api_admin
 from environments.localcloud.cloud import Cloud
-from environments.localcloud.faults import HEADER, BadFault, Faults
-from environments.localcloud.messages import ApiError, Reply, Request, error_reply, not_found
+from environments.localcloud.droplets import PENDING_EVENT
+from environments.localcloud.faults import HEADER, BadFault, Fault, Faults
+from environments.localcloud.messages import ApiError, Reply, Request, error_reply, not_found, unprocessable
 from environments.localcloud.ratelimit import RateLimiter
 from environments.localcloud.routes import ROUTES, Handler
+from environments.localcloud.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +32,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Address = tuple[str, int]
 
 BODY_LIMIT_BYTES = 1024 * 1024  # user-data is 64 KiB, so a real body has a tenth of this
-REQUESTS_KEPT = 10_000
 NUMBERS = ("droplet", "action")  # what these stand for in a route's path is a number
 ADMIN_PATH = "/_localcloud/"
 KEY_LIST = ("GET", "/v2/account/keys")
+GATEWAY_PAGE = "<html>\n<head><title>502 Bad Gateway</title></head>\n<body><h1>502 Bad Gateway</h1></body>\n</html>\n"
+# Faults that happen to what a request has started, and so only if it has.
+AFTERWARDS = frozenset({"action_error", "action_hang", "never_active", "late_listing"})
 
 
 class _ClientGone(Exception):
@@ -75,10 +78,10 @@ class App:
         self.cloud, self.settings = cloud, cloud.settings
         self.transports: dict[Address, asyncio.Transport] = {}
         self.stopping = asyncio.Event()
-        self.faults = Faults()
-        self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
+        self.faults = Faults(self.settings.seed)
+        self.traffic = Traffic()
         self._router = Router(ROUTES)
-        self._admin = Router(api_admin.routes(self.faults, self.requests))
+        self._admin = Router(api_admin.routes(self.faults, self.traffic))
         self._limits = RateLimiter(
             per_minute=self.settings.per_minute,
             per_hour=self.settings.per_hour,
@@ -91,7 +94,9 @@ class App:
         request = _request(scope)
         request_id = str(uuid.uuid4())
         headers = {"x-request-id": request_id}
-        entry = self._note(request)
+        is_admin = request.path.startswith(ADMIN_PATH)
+        entry = {} if is_admin else self.traffic.note(request.method, request.path, request.query)
+        started = time.monotonic()
         try:
             reply = await self._answer(request, headers, receive)
         except _ClientGone:
@@ -101,8 +106,10 @@ class App:
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             reply = error_reply(ApiError(500, "Server was unable to give you a response."), request_id)
-        entry["took_s"] = round(time.time() - entry["time"], 6)
-        entry["fault"] = request.fault.kind if request.fault else None
+        entry["took_s"] = round(time.monotonic() - started, 6)
+        if request.fault and request.fault_happened:
+            entry["fault"] = request.fault.kind
+            self.faults.given[request.fault.kind] += 1
         if reply is None:
             self.cut([scope["client"]])
             await _until_gone(receive)
@@ -115,21 +122,6 @@ class App:
         for client in list(self.transports if clients is None else clients):
             if transport := self.transports.get(client):
                 transport.abort()
-
-    def _note(self, request: Request) -> dict[str, Any]:
-        """Put a request into the log; its status stays None as long as, or if, it has no answer."""
-        entry: dict[str, Any] = {
-            "method": request.method,
-            "path": request.path,
-            "query": request.query,
-            "status": None,
-            "time": time.time(),
-            "took_s": None,
-            "fault": None,
-        }
-        if not request.path.startswith(ADMIN_PATH):
-            self.requests.append(entry)
-        return entry
 
     async def _answer(self, request: Request, headers: dict[str, str], receive: Receive) -> Reply | None:
         """The reply, or None where there shall be none. `headers` gets what every answer carries."""
@@ -148,41 +140,74 @@ class App:
         if not verdict.allowed:
             raise ApiError(429, "API Rate limit exceeded.")
         try:
-            fault = self.faults.take(request.method, request.path, request.headers.get(HEADER))
+            request.fault = self.faults.take(
+                request.method, request.path, request.headers.get(HEADER), action_type=_action_type(request)
+            )
         except BadFault as error:
             raise ApiError(400, f"{HEADER}: {error}") from None
-        request.fault = fault
-        if fault and fault.kind == "hang":
-            await _until_gone(receive)
+        if request.is_fault("hang"):
+            await self._hang(request.fault, receive)
             return None
-        if fault and fault.kind == "slow":
+        if request.is_fault("html"):
+            headers.clear()  # a gateway knows nothing of them
+            return Reply(502, html=GATEWAY_PAGE)
+        return await self._act(request)
+
+    async def _hang(self, fault: Fault | None, receive: Receive) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(fault.seconds if fault else None):
+                await _until_gone(receive)
+
+    async def _act(self, request: Request) -> Reply | None:
+        """Do what is asked, unless a fault of this request has it otherwise."""
+        fault = request.fault
+        if fault and request.is_fault("slow"):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(fault.seconds):
                     await self.stopping.wait()
-        if fault and fault.kind == "status":
+        if fault and request.is_fault("status"):
             extra = {"retry-after": "1"} if fault.status in (429, 503) else {}
             raise ApiError(fault.status, "This error was asked for.", headers=extra)
+        if request.is_fault("pending"):
+            raise unprocessable(PENDING_EVENT)
+        loses_answer = request.is_fault("lose_answer")
         try:
             handler, arguments = self._router.find(request.method, request.path)
             reply = await _call(handler, self.cloud, request, arguments)
         except ApiError:
-            if request.is_fault("lose_answer"):
+            if loses_answer:
                 return None
+            # An action, say, that did not even start can't have gone wrong.
+            request.fault_happened = request.fault_happened and not (fault and fault.kind in AFTERWARDS)
             raise
-        if request.is_fault("vanish"):
-            self._vanish(arguments, reply)
-        return None if request.is_fault("lose_answer") else reply
+        if fault and fault.kind == "vanish":
+            request.fault_happened = self._vanish(arguments, reply)
+        return None if loses_answer else reply
 
     def _is_authorized(self, request: Request) -> bool:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         return kind.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self.settings.token.encode())
 
-    def _vanish(self, arguments: dict[str, Any], reply: Reply) -> None:
+    def _vanish(self, arguments: dict[str, Any], reply: Reply) -> bool:
+        """Destroy the droplets that an exchange was about; returns whether there were any."""
         body = reply.body or {}
         shown = [body["droplet"]] if "droplet" in body else body.get("droplets", [])
-        for droplet_id in {arguments.get("droplet"), *(droplet["id"] for droplet in shown)}:
-            if droplet_id in self.cloud.store.droplets:
-                self.cloud.droplets.destroy(self.cloud.store.droplets[droplet_id])
+        ids = {arguments.get("droplet"), *(droplet["id"] for droplet in shown)}
+        found = [self.cloud.store.droplets[i] for i in ids if i in self.cloud.store.droplets]
+        for droplet in found:
+            self.cloud.droplets.destroy(droplet)
+        return bool(found)
+
+
+def _action_type(request: Request) -> str:
+    """The type of the action that a request asks for; empty where it asks for none."""
+    if request.method != "POST" or not request.path.endswith("/actions"):
+        return ""
+    try:
+        kind = request.json().get("type")
+    except ApiError:
+        return ""
+    return kind if isinstance(kind, str) else ""
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -219,9 +244,11 @@ async def _read_body(receive: Receive) -> bytes:
 
 
 async def _send_reply(send: Send, reply: Reply, headers: dict[str, str]) -> None:
-    body = b"" if reply.body is None else json.dumps(reply.body).encode()
-    if reply.body is not None:
-        headers["content-type"] = "application/json; charset=utf-8"
+    body = b""
+    if reply.html is not None:
+        body, headers["content-type"] = reply.html.encode(), "text/html"
+    elif reply.body is not None:
+        body, headers["content-type"] = json.dumps(reply.body).encode(), "application/json; charset=utf-8"
     if reply.status != 204:
         headers["content-length"] = str(len(body))
     lines = [(name.encode(), value.encode("latin-1")) for name, value in {**headers, **reply.headers}.items()]

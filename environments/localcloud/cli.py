@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULTS.key_lists_per_minute,
         help="listings of the SSH keys a minute (%(default)s)",
     )
+    add("--seed", type=int, default=DEFAULTS.seed, help="makes the faults that are left to chance repeatable")
     add("--run-command", action="append", default=None, metavar="NAME",
         help="a program that runcmd really runs, if user-data wrote it and names it as a list; repeatable "
         f"({', '.join(DEFAULTS.run_commands)})")  # fmt: skip
@@ -103,6 +104,7 @@ def settings_from(options: Any) -> Settings:
         per_minute=options.rate_limit_per_minute,
         per_hour=options.rate_limit_per_hour,
         key_lists_per_minute=options.rate_limit_key_lists,
+        seed=options.seed,
         run_commands=frozenset(options.run_command or DEFAULTS.run_commands),
     )
 

@@ -106,12 +106,14 @@ class Droplets:
             raise not_found()
         return droplet
 
-    def create(self, droplets: Iterable[Droplet], *, volumes: Iterable[Volume], fails: bool = False) -> list[Action]:
+    def create(
+        self, droplets: Iterable[Droplet], *, volumes: Iterable[Volume], fault: str | None = None
+    ) -> list[Action]:
         """Store new droplets, with their volumes reserved, and start to boot them; returns their create actions."""
         started = []
         attached = list(volumes)
         for droplet in droplets:
-            action = self._actions.of_droplet(droplet, "create", fails=fails)
+            action = self._actions.of_droplet(droplet, "create", fault=fault)
             for volume in attached:
                 volume.droplet_id, volume.frees_at = droplet.id, None
             tags = self._store.tag(droplet.tags, "droplet", str(droplet.id))
@@ -125,14 +127,14 @@ class Droplets:
         if self._actions.is_pending(droplet):
             raise unprocessable(PENDING_EVENT)
 
-    def act(self, droplet: Droplet, kind: str, details: dict[str, Any], *, fails: bool = False) -> Action:
+    def act(self, droplet: Droplet, kind: str, details: dict[str, Any], *, fault: str | None = None) -> Action:
         """Start an action, with its details as operations.py takes them.
 
         Raises:
             ApiError: 422, another action of this droplet is under way.
         """
         self.check_idle(droplet)
-        action = self._actions.of_droplet(droplet, kind, details=details, fails=fails)
+        action = self._actions.of_droplet(droplet, kind, details=details, fault=fault)
         self._store.save(action)
         self._begin(droplet, action)
         return action
@@ -142,7 +144,8 @@ class Droplets:
         volumes = self._store.volumes_of(droplet.id)
         for volume in volumes:
             volume.frees_at = time.time() + self._settings.detach_s
-        unfinished = [a for a in self._store.actions_of(droplet_id=droplet.id) if a.status == "in-progress"]
+        # Those of its volumes end by themselves, unless they hang.
+        unfinished = [a for a in self._store.actions_under_way(droplet.id) if a.volume_id is None or a.hangs]
         for action in unfinished:
             action.status, action.completed_at = "errored", time.time()
         firewalls = self._firewalls.without_droplet(droplet.id)
@@ -163,7 +166,10 @@ class Droplets:
             await self._free(volume)
 
     async def cut_power(self, droplet: Droplet) -> None:
-        """Somebody else switches it off, without an action."""
+        """Somebody else switches it off, without an action; actions that hang end with that."""
+        for action in self._store.actions_under_way(droplet.id):
+            if action.hangs:
+                self._actions.finish(action, errored=True)
         await self._operations.switch_off(self.machine(droplet), droplet)
 
     # ---- the tasks behind actions ----
@@ -178,6 +184,8 @@ class Droplets:
             del self._working[droplet_id]
 
     async def _carry_out(self, droplet: Droplet, action: Action) -> None:
+        if action.hangs:
+            return
         if action.type != "create":
             await asyncio.sleep(self._settings.action_s)
         elif droplet.stuck:

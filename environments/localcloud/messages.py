@@ -57,6 +57,7 @@ class Request:
     body: bytes
     base_url: str
     fault: Fault | None = None
+    fault_happened: bool = False
 
     def json(self) -> dict[str, Any]:
         """The body's JSON object; an empty body counts as `{}`.
@@ -74,17 +75,29 @@ class Request:
         return body
 
     def is_fault(self, kind: str) -> bool:
-        """Whether this request was told to go wrong in this way."""
-        return self.fault is not None and self.fault.kind == kind
+        """Whether this request is to go wrong in this way; who asks makes it so, and it counts as having happened."""
+        if self.fault is None or self.fault.kind != kind:
+            return False
+        self.fault_happened = True
+        return True
+
+    def action_fault(self) -> str | None:
+        """The fault of the action that this request starts."""
+        return next((kind for kind in ("action_error", "action_hang") if self.is_fault(kind)), None)
+
+    def late_s(self) -> float:
+        """For how many seconds what this request creates is missing in lists."""
+        return (self.fault.seconds or 0.0) if self.fault and self.is_fault("late_listing") else 0.0
 
 
 @dataclass
 class Reply:
-    """One HTTP answer; no body is an empty one."""
+    """One HTTP answer; no body is an empty one, and `html` takes the place of one."""
 
     status: int
     body: dict[str, Any] | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    html: str | None = None
 
 
 def error_reply(error: ApiError, request_id: str) -> Reply:

@@ -1,7 +1,9 @@
 """The records that outlive a restart: plain data, one dataclass each, stored as JSON."""
 
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 # Times are Unix seconds.
 
@@ -41,6 +43,7 @@ class Droplet:
     prepared: bool = False  # its disk has been written
     played: int = 0  # how many of the user-data's commands have been played
     installed: bool = False  # the first boot is over
+    listed_at: float = 0.0  # a fault: when it comes into lists
     disk: int = 0  # GB; 0, in what older versions stored, is what its size has
 
 
@@ -60,6 +63,7 @@ class Volume:
     tags: list[str] = field(default_factory=list)
     droplet_id: int | None = None  # also set while that droplet is `new`, or gone less than `detach_s` ago
     frees_at: float | None = None  # set when its droplet was destroyed
+    listed_at: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -80,6 +84,7 @@ class Snapshot:
     filesystem_type: str = ""  # of a volume's, and so the next
     filesystem_label: str = ""
     booted_by: int | None = None  # the droplet whose first boot this disk has seen
+    listed_at: float = 0.0
     deleted: bool = False  # gone for the API; kept because a droplet still names it as its image
 
 
@@ -123,6 +128,7 @@ class Action:
     droplet_id: int | None = None
     volume_id: str | None = None
     fails: bool = False  # a fault: it ends as errored, and changes nothing
+    hangs: bool = False  # a fault: it does not end, and changes nothing
     details: dict[str, Any] = field(default_factory=dict)  # what was asked for, as the type has it
 
 
@@ -130,3 +136,11 @@ ALL_PLAYED = 10**6  # for Droplet.played: more commands than fit into 64 KiB of 
 
 Record = Key | Droplet | Volume | Snapshot | Firewall | Tag | Action
 RECORD_TYPES: tuple[type[Record], ...] = (Key, Droplet, Volume, Snapshot, Firewall, Tag, Action)
+
+Listed = TypeVar("Listed", Droplet, Volume, Snapshot)
+
+
+def listed(records: Iterable[Listed]) -> list[Listed]:
+    """Those records that can be in lists by now."""
+    now = time.time()
+    return [record for record in records if record.listed_at <= now]

@@ -10,7 +10,7 @@ from environments.localcloud import catalog
 from environments.localcloud.actions import Actions
 from environments.localcloud.catalog import Image
 from environments.localcloud.messages import not_found
-from environments.localcloud.model import Action, Droplet, Snapshot, Volume
+from environments.localcloud.model import Action, Droplet, Snapshot, Volume, listed
 from environments.localcloud.settings import Settings
 from environments.localcloud.store import Store
 from environments.localcloud.tasks import TaskOwner, in_thread
@@ -54,9 +54,9 @@ class Snapshots:
         return snapshot
 
     def all(self, resource_type: str | None = None) -> list[Snapshot]:
-        """All snapshots, or those of one kind."""
+        """All snapshots, or those of one kind, that can be listed."""
         found = self._store.snapshots.values()
-        return [s for s in found if not s.deleted and resource_type in (None, s.resource_type)]
+        return [s for s in listed(found) if not s.deleted and resource_type in (None, s.resource_type)]
 
     def find_image(self, wanted: object) -> Image | Snapshot | None:
         """What a droplet can be made from: a public image by id or slug, a snapshot by its integer id."""
@@ -88,11 +88,12 @@ class Snapshots:
             booted_by=droplet.id if droplet.prepared else None,
         )
         await self._take(self._settings.droplets_dir / str(droplet.id), snapshot)
+        snapshot.listed_at = time.time() + action.details.get("late_s", 0.0)
         self._actions.finish(action, also=[snapshot])
         self._remove_if_unknown(snapshot)  # the droplet, and its action with it, may have been ended meanwhile
 
-    async def of_volume(self, volume: Volume, name: str, tags: list[str]) -> Snapshot:
-        """Copy what is in a volume now.
+    async def of_volume(self, volume: Volume, name: str, tags: list[str], *, late_s: float = 0.0) -> Snapshot:
+        """Copy what is in a volume now; the copy comes into lists `late_s` later.
 
         Raises:
             ApiError: 404, it was deleted meanwhile.
@@ -111,6 +112,7 @@ class Snapshots:
             filesystem_label=volume.filesystem_label,
         )
         await self._take(self._settings.volumes_dir / volume.id, snapshot)
+        snapshot.listed_at = time.time() + late_s
         if volume.id in self._store.volumes:
             self._store.save(snapshot, *self._store.tag(snapshot.tags, "volume_snapshot", snapshot.id))
         self._remove_if_unknown(snapshot)

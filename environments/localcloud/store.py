@@ -8,13 +8,24 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from environments.localcloud.index import Index
-from environments.localcloud.model import RECORD_TYPES, Action, Droplet, Firewall, Key, Record, Snapshot, Tag, Volume
+from environments.localcloud.model import (
+    RECORD_TYPES,
+    Action,
+    Droplet,
+    Firewall,
+    Key,
+    Record,
+    Snapshot,
+    Tag,
+    Volume,
+    listed,
+)
 
 Tagged = Droplet | Volume | Snapshot
 
@@ -25,9 +36,9 @@ FIRST_IDS = {"droplet": 400_000_001, "action": 2_000_000_001, "key": 40_000_001,
 UNDER_WAY = "in-progress"
 
 
-def _keys_of_action(action: Action) -> list[int | str | None]:
+def _keys_of_action(action: Action) -> list[Hashable]:
     owner = action.volume_id or action.droplet_id
-    return [owner, UNDER_WAY] if action.status == UNDER_WAY else [owner]
+    return [owner, UNDER_WAY, (UNDER_WAY, action.droplet_id)] if action.status == UNDER_WAY else [owner]
 
 
 class StateInUse(Exception):
@@ -141,9 +152,9 @@ class Store:
         return next(iter(self._volumes_of.get((name, region))), None)
 
     def snapshots_of(self, resource_type: str, resource_id: int | str) -> list[Snapshot]:
-        """The snapshots of a droplet or volume, oldest first."""
+        """The snapshots of a droplet or volume that can be listed, oldest first."""
         found = self._snapshots_of.get((resource_type, str(resource_id)))
-        return [snapshot for snapshot in found if not snapshot.deleted]
+        return [snapshot for snapshot in listed(found) if not snapshot.deleted]
 
     def actions_of(self, *, droplet_id: int | None = None, volume_id: str | None = None) -> list[Action]:
         """The actions of a droplet or of a volume, newest first, as the API lists them.
@@ -152,9 +163,9 @@ class Store:
         """
         return self._actions_of.get(volume_id or droplet_id)[::-1]
 
-    def actions_under_way(self) -> list[Action]:
-        """All actions that have not ended."""
-        return self._actions_of.get(UNDER_WAY)
+    def actions_under_way(self, droplet_id: int | None = None) -> list[Action]:
+        """The actions that have not ended: all, or those of a droplet and of volumes that name it."""
+        return self._actions_of.get(UNDER_WAY if droplet_id is None else (UNDER_WAY, droplet_id))
 
     def find_tag(self, name: str) -> Tag | None:
         """The tag of that name, in whatever case."""

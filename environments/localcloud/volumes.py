@@ -94,7 +94,7 @@ class Volumes:
 
     # ---- actions ----
 
-    def attach(self, volume: Volume, droplet: Droplet, *, fails: bool = False) -> Action:
+    def attach(self, volume: Volume, droplet: Droplet, *, fault: str | None = None) -> Action:
         """Start to attach a volume.
 
         Raises:
@@ -106,9 +106,9 @@ class Volumes:
             raise unprocessable("Volume and droplet must be in the same region.")
         if len(self._store.volumes_of(droplet.id)) >= MOST_VOLUMES:
             raise unprocessable(f"At most {MOST_VOLUMES} volumes can be attached to a droplet.")
-        return self._start(volume, droplet.id, "attach_volume", fails)
+        return self._start(volume, "attach_volume", droplet_id=droplet.id, fault=fault)
 
-    def detach(self, volume: Volume, droplet_id: int, *, fails: bool = False) -> Action:
+    def detach(self, volume: Volume, droplet_id: int, *, fault: str | None = None) -> Action:
         """Start to detach a volume.
 
         Raises:
@@ -118,9 +118,9 @@ class Volumes:
         if droplet is None or volume.droplet_id != droplet_id:
             raise unprocessable("Attachment not found")
         self._check_unchanging(volume)
-        return self._start(volume, droplet.id, "detach_volume", fails)
+        return self._start(volume, "detach_volume", droplet_id=droplet.id, fault=fault)
 
-    def resize(self, volume: Volume, size_gigabytes: int, *, fails: bool = False) -> Action:
+    def resize(self, volume: Volume, size_gigabytes: int, *, fault: str | None = None) -> Action:
         """Start to resize a volume; what it is attached to makes no difference.
 
         Raises:
@@ -130,7 +130,7 @@ class Volumes:
             raise unprocessable("Volumes can only be resized upwards.")
         self._check_unchanging(volume)
         details = {"size_gigabytes": size_gigabytes}
-        return self._start(volume, volume.droplet_id, "resize_volume", fails, details)
+        return self._start(volume, "resize_volume", droplet_id=volume.droplet_id, fault=fault, details=details)
 
     def is_changing(self, volume: Volume) -> bool:
         """Whether an action of this volume is under way."""
@@ -140,10 +140,8 @@ class Volumes:
         if self.is_changing(volume):
             raise unprocessable("Volume already has a pending event.")
 
-    def _start(
-        self, volume: Volume, droplet_id: int | None, kind: str, fails: bool, details: dict[str, Any] | None = None
-    ) -> Action:
-        action = self._actions.of_volume(volume, kind, droplet_id=droplet_id, details=details, fails=fails)
+    def _start(self, volume: Volume, kind: str, **how: Any) -> Action:
+        action = self._actions.of_volume(volume, kind, **how)
         self._store.save(action)
         self._begin(action)
         return action
@@ -152,6 +150,8 @@ class Volumes:
         self._tasks.start(self._carry_out(action), name=f"action-{action.id}")
 
     async def _carry_out(self, action: Action) -> None:
+        if action.hangs:
+            return None
         await asyncio.sleep(self._settings.action_s)
         volume = self._store.volumes.get(action.volume_id or "")
         droplet = self._store.droplets.get(action.droplet_id or 0)
