@@ -13,12 +13,13 @@ from accounts.selectors import authorized_keys
 from devpocket.errors import NotFound
 from environments.cloud_init import MachineSpec
 from environments.lifecycle import COMPAT_STATUS, Phase, Status
-from environments.models import Environment, Snapshot
+from environments.models import Environment, EnvironmentEvent, Snapshot
 
 
 def environments_of(owner_id: UUID, *, with_terminated: bool = False) -> QuerySet[Environment]:
     """Newest first."""
     rows = Environment.objects.filter(owner_id=owner_id).select_related("template").defer("host_private_key")
+    rows = rows.order_by("-created_at", "-pk")  # one order for all pages, also of those made at the same time
     return rows if with_terminated else rows.exclude(phase=Phase.TERMINATED)
 
 
@@ -28,6 +29,34 @@ def get_environment(environment_id: UUID, *, owner_id: UUID) -> Environment:
     if environment is None:
         raise NotFound("There is no such environment.")
     return environment
+
+
+def get_phase(environment_id: UUID) -> Phase:
+    """Raises: NotFound."""
+    rows = Environment.objects.filter(pk=environment_id).exclude(phase=Phase.TERMINATED)
+    phase = rows.values_list("phase", flat=True).first()
+    if phase is None:
+        raise NotFound("There is no such environment.")
+    return Phase(phase)
+
+
+def events_of(environment_id: UUID, *, owner_id: UUID) -> QuerySet[EnvironmentEvent]:
+    """Oldest first. Raises: NotFound."""
+    return get_environment(environment_id, owner_id=owner_id).events.select_related("actor")
+
+
+def snapshots_of(environment_id: UUID, *, owner_id: UUID) -> QuerySet[Snapshot]:
+    """Those that the owner asked for, newest first. Raises: NotFound."""
+    environment = get_environment(environment_id, owner_id=owner_id)
+    return environment.snapshots.filter(kind=Snapshot.Kind.USER, deleted_at=None)
+
+
+def get_snapshot(snapshot_id: UUID, *, environment_id: UUID, owner_id: UUID) -> Snapshot:
+    """Raises: NotFound."""
+    snapshot = snapshots_of(environment_id, owner_id=owner_id).filter(pk=snapshot_id).first()
+    if snapshot is None:
+        raise NotFound("There is no such snapshot.")
+    return snapshot
 
 
 def environment_count(owner_id: UUID) -> int:

@@ -122,9 +122,15 @@ def _find_first(owner: User, repeatable: Repeatable) -> IdempotencyKey | None:
     if first is not None and first.created_at < timezone.now() - IDEMPOTENCY_KEEP:
         first.delete()
         return None
-    if first is not None and first.request_hash != repeatable.request_hash:
-        raise InvalidInput.field("Idempotency-Key", "This Idempotency-Key was used for another request.")
+    if first is not None:
+        check_same_request(first, repeatable)
     return first
+
+
+def check_same_request(first: IdempotencyKey, repeatable: Repeatable) -> None:
+    """Raises: InvalidInput."""
+    if first.request_hash != repeatable.request_hash:
+        raise InvalidInput.field("Idempotency-Key", "This Idempotency-Key was used for another request.")
 
 
 def idempotency_keys_prune() -> None:

@@ -14,15 +14,42 @@ from rest_framework.response import Response
 
 from accounts.plans import plan_limits
 from devpocket.api import ApiView
+from devpocket.errors import NotFound
+from devpocket.paging import Page
 from environments import catalogue
 from environments.api.serializers import RegionSerializer, SizeSerializer
 from environments.lifecycle import Phase, Status
 
 
+def paged(request: Request, items: list[Any], *, plural: str) -> Response:
+    """All of them, unless a part is asked for: who chooses a size needs the whole list, and it is a short one."""
+    page = Page(request)
+    if "limit" not in request.query_params:
+        page.limit = max(page.limit, len(items))
+    return page.response(items[page.offset : page.offset + page.limit], len(items), plural=plural)
+
+
+class ClustersView(ApiView):
+    """Of an older architecture, for phones that may ask: there are none (contract section 8)."""
+
+    schema = None
+
+    def get(self, request: Request) -> Response:
+        return paged(request, [], plural="clusters")
+
+
+class ClusterView(ApiView):
+    schema = None
+
+    def get(self, request: Request, cluster_id: str) -> Response:
+        raise NotFound("There is no such cluster.")
+
+
 class RegionsView(ApiView):
     @extend_schema(responses=RegionSerializer(many=True))
     def get(self, request: Request) -> Response:
-        return Response(RegionSerializer(catalogue.regions(), many=True).data)
+        regions = sorted(catalogue.regions(), key=lambda region: region.slug)
+        return paged(request, list(RegionSerializer(regions, many=True).data), plural="regions")
 
 
 class SizesView(ApiView):
@@ -30,7 +57,8 @@ class SizesView(ApiView):
     def get(self, request: Request) -> Response:
         region = request.query_params.get("region")
         sizes = [size for size in catalogue.sizes() if region is None or region in size.regions]
-        return Response(SizeSerializer(sizes, many=True, context={"plan": request.user.plan}).data)
+        shown = SizeSerializer(sizes, many=True, context={"plan": request.user.plan}).data
+        return paged(request, list(shown), plural="sizes")
 
 
 class InfoView(ApiView):
@@ -49,7 +77,7 @@ class InfoView(ApiView):
                 "google_oauth": bool(settings.GOOGLE_CLIENT_IDS),
                 "websockets": True,
                 "rate_limiting": True,
-                "metrics": False,
+                "metrics": True,
                 "email_verification": settings.REQUIRE_EMAIL_VERIFICATION,
             },
             "limits": {

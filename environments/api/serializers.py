@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from environments import billing
 from environments.catalogue import is_size_allowed, size_tier
 from environments.cloud import Size
-from environments.lifecycle import COMPAT_STATUS, Phase
+from environments.idle import idle_stop_at
+from environments.lifecycle import COMPAT_STATUS, Desired, Phase
 from environments.models import Environment
 from templates_catalog.models import Template
 from templates_catalog.selectors import find_template
 from templates_catalog.values import BYTES, CPU, check_variables
 
+TIME = serializers.DateTimeField()
 SSH_PORT = 22  # of a droplet, as its user sees it
 UNIT_MB = {"K": 1000 / 2**20, "Ki": 2**-10, "M": 10**6 / 2**20, "Mi": 1, "G": 10**9 / 2**20, "Gi": 2**10, "Ti": 2**20}
 
@@ -31,10 +36,30 @@ class ErrorSerializer(serializers.Serializer):
     at = serializers.DateTimeField()
 
 
-class EnvironmentSerializer(serializers.Serializer):
-    """What list, get and create answer alike. Several keys carry one value: each client generation knows its own.
+class BillingSerializer(serializers.Serializer):
+    """For the schema: an estimate in US dollars. `state`: active, powered_off, hibernated or none."""
 
-    Context `full_status`: `status` is the phase, for clients that ask for it (contract 6.2).
+    state = serializers.CharField()
+    usd_per_hour = serializers.FloatField()
+    usd_month_to_date = serializers.FloatField()
+    note = serializers.CharField(allow_null=True)
+
+
+class UsageField(serializers.FloatField):
+    """Percent, 0 to 100; null unless it runs, whatever was measured before."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_null=True, **kwargs)
+
+    def get_attribute(self, environment: Environment) -> float | None:
+        return super().get_attribute(environment) if environment.phase == Phase.RUNNING else None
+
+
+class EnvironmentSerializer(serializers.Serializer):
+    """What list, get, create and change answer alike. Several keys carry one value: each generation knows its own.
+
+    Context `full_status`: `status` is the phase, for clients that ask for it (contract 6.2). `idle_stop_minutes`: of
+    the owner's plan.
     """
 
     id = serializers.CharField()
@@ -66,14 +91,18 @@ class EnvironmentSerializer(serializers.Serializer):
     size = serializers.CharField()
     storage_size_gb = serializers.IntegerField()
     installation_completed = serializers.BooleanField()
-    cpu_usage = serializers.SerializerMethodField(method_name="get_usage")
-    memory_usage = serializers.SerializerMethodField(method_name="get_usage")
-    storage_usage = serializers.SerializerMethodField(method_name="get_usage")
+    cpu_usage = UsageField(source="cpu_percent")
+    memory_usage = UsageField(source="memory_percent")
+    storage_usage = UsageField(source="storage_percent")
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
     last_accessed = serializers.DateTimeField(source="last_activity_at", allow_null=True)
     last_activity = serializers.DateTimeField(source="last_activity_at", allow_null=True)
     last_activity_at = serializers.DateTimeField(allow_null=True)
+    idle_stop_at = serializers.SerializerMethodField()
+    last_stop_reason = serializers.SerializerMethodField()
+    hibernated = serializers.SerializerMethodField()
+    billing = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
 
     def get_status(self, environment: Environment) -> str:
@@ -102,9 +131,22 @@ class EnvironmentSerializer(serializers.Serializer):
     def get_ssh_user(self, environment: Environment) -> str:
         return "devpocket"
 
-    def get_usage(self, environment: Environment) -> float | None:
-        return None  # not measured yet
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_idle_stop_at(self, environment: Environment) -> str | None:
+        at = idle_stop_at(environment, minutes=self.context.get("idle_stop_minutes", 0))
+        return None if at is None else TIME.to_representation(at)
 
+    def get_last_stop_reason(self, environment: Environment) -> str | None:
+        return environment.last_stop_reason or None
+
+    def get_hibernated(self, environment: Environment) -> bool:
+        return environment.desired_state == Desired.HIBERNATED and environment.phase == Phase.STOPPED
+
+    @extend_schema_field(BillingSerializer)
+    def get_billing(self, environment: Environment) -> dict[str, Any]:
+        return billing.shown(environment)
+
+    @extend_schema_field(ErrorSerializer(allow_null=True))
     def get_error(self, environment: Environment) -> dict[str, Any] | None:
         if environment.phase != Phase.ERROR:
             return None
@@ -120,10 +162,17 @@ class EnvironmentSerializer(serializers.Serializer):
         )
 
 
+class AmountField(serializers.RegexField):
+    """Like 500m or 1Gi, from its beginning to its end: DRF looks for the pattern anywhere in the text."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        super().__init__(rf"\A{pattern.pattern}", required=False, allow_null=True, trim_whitespace=False)
+
+
 class ResourcesSerializer(serializers.Serializer):
-    cpu = serializers.RegexField(CPU, required=False, allow_null=True, trim_whitespace=False)
-    memory = serializers.RegexField(BYTES, required=False, allow_null=True, trim_whitespace=False)
-    storage = serializers.RegexField(BYTES, required=False, allow_null=True, trim_whitespace=False)
+    cpu = AmountField(CPU)
+    memory = AmountField(BYTES)
+    storage = AmountField(BYTES)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """In our units: {"vcpus": int, "memory_mb": int}; storage is the volume's, which has a field of its own."""
@@ -151,6 +200,15 @@ class VariablesField(serializers.JSONField):
         return dict(data)
 
 
+class WholeNumberField(serializers.IntegerField):
+    """A JSON number without a fraction: DRF would take true, 10.0 and "10" for one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            self.fail("invalid")
+        return int(super().to_internal_value(data))
+
+
 def check_name(name: str) -> None:
     if any(character < " " or character in "<>\x7f" or "\x80" <= character <= "\x9f" for character in name):
         raise serializers.ValidationError("Name must not contain control characters or angle brackets.")
@@ -169,19 +227,13 @@ class CreateSerializer(serializers.Serializer):
     description = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
     region = serializers.CharField(max_length=50, required=False, allow_null=True)
     size = serializers.CharField(max_length=50, required=False, allow_null=True)
-    storage_size_gb = serializers.IntegerField(min_value=1, required=False, allow_null=True)
+    storage_size_gb = WholeNumberField(min_value=1, required=False, allow_null=True)
     user_password = serializers.CharField(
         min_length=8, max_length=128, required=False, allow_null=True, trim_whitespace=False, write_only=True
     )
     resources = ResourcesSerializer(required=False, allow_null=True)
     resource_limits = ResourcesSerializer(required=False, allow_null=True)
     environment_variables = VariablesField(required=False, allow_null=True)
-
-    def validate_storage_size_gb(self, value: int | None) -> int | None:
-        given = self.initial_data.get("storage_size_gb")
-        if isinstance(given, bool | float | str):  # DRF would take true, 10.0 and "10" for numbers
-            raise serializers.ValidationError("Storage size gb must be a whole number.")
-        return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         found: set[Template] = set()

@@ -1,274 +1,239 @@
-"""Environments over HTTP: shapes, owners, limits, and what bad input gets (contract section 5)."""
+"""Environments over HTTP: shapes, owners, routes, lists (contract section 5)."""
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.services import SignIn
-from environments.lifecycle import Phase
-from environments.models import Environment
+from devpocket.tests import wire
+from environments.lifecycle import Desired, Phase
+from environments.models import Environment, Snapshot
+from environments.tests.api import (
+    ENVIRONMENT,
+    ENVIRONMENTS,
+    EVENT,
+    ROUTES,
+    ClientOf,
+    decode_environment,
+    post,
+)
+from environments.tests.homes import home_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("templates", "cloud")]
-
-ENVIRONMENTS = "/api/v1/environments"
-Client = Callable[[SignIn], APIClient]
-TEXT, TEXT_OR_NULL, NUMBER_OR_NULL = (str,), (str, type(None)), (int, float, type(None))
-
-SHAPE: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(
-        "id name slug template_id template template_name status phase ssh_user docker_image image region size "
-        "created_at updated_at".split(),
-        TEXT,
-    ),
-    **dict.fromkeys(
-        "description status_message external_url url droplet_ip volume_id last_accessed last_activity "
-        "last_activity_at".split(),
-        TEXT_OR_NULL,
-    ),
-    **dict.fromkeys("progress web_port port ssh_port storage_size_gb".split(), (int,)),
-    **dict.fromkeys("cpu_usage memory_usage storage_usage droplet_id".split(), NUMBER_OR_NULL),
-    **dict.fromkeys("resource_limits resources environment_variables".split(), (dict,)),
-    "installation_completed": (bool,),
-    "error": (dict, type(None)),
-}
+pytestmark = pytest.mark.django_db
 
 
-def check_shape(body: dict[str, Any]) -> None:
-    """Exactly the keys of contract 5.1, each of its JSON type; a bool is no number."""
-    assert set(body) == set(SHAPE)
-    wrong = {key: value for key, value in body.items() if type(value) not in SHAPE[key]}
-    assert wrong == {}
-    assert body["status"] in ("creating", "running", "stopped", "error", "terminated")
-    assert all(isinstance(value, str) for value in body["environment_variables"].values())
-    for key in ("created_at", "updated_at"):
-        assert body[key].endswith("Z")
-        datetime.fromisoformat(body[key])
+@pytest.fixture
+def home(ann: SignIn) -> Environment:
+    return home_of(ann.user, name="Home")
 
 
-def post(client: APIClient, **body: Any) -> Any:
-    # Encoded here: half a surrogate pair can be written in JSON, though not in UTF-8.
-    return client.post(ENVIRONMENTS, json.dumps(body), content_type="application/json")
+def snapshot_of(environment: Environment, **columns: Any) -> Snapshot:
+    return Snapshot.objects.create(**{"environment": environment, "name": "Copy", "region": "nyc3", **columns})
 
 
-def test_create_answers_with_the_whole_object(ann: SignIn, client_of: Client) -> None:
-    answer = client_of(ann).post(
-        f"{ENVIRONMENTS}/",
-        {"name": "  My Project ", "template_id": "python", "resource_limits": None, "environment_variables": None},
-        format="json",
-    )
+# --- The object
+
+
+@pytest.mark.usefixtures("templates", "cloud")
+def test_create_answers_with_the_whole_object(ann: SignIn, client_of: ClientOf) -> None:
+    fields = {"name": "  My Project ", "template_id": "python", "resource_limits": None, "environment_variables": None}
+    answer = client_of(ann).post(f"{ENVIRONMENTS}/", fields, format="json")
     assert answer.status_code == 201, answer.content
-    body = answer.json()
-    check_shape(body)
+    body = decode_environment(answer)
     assert (body["name"], body["status"], body["phase"], body["progress"]) == ("My Project", "creating", "creating", 0)
     assert body["slug"] == f"my-project-{body['id'][:6]}"
     assert body["resources"] == {"cpu": "1000m", "memory": "512Mi", "storage": "20Gi"}
     assert body["resource_limits"] == {**body["resources"], "max_instances": None}
+    assert body["billing"] == {"state": "none", "usd_per_hour": 0, "usd_month_to_date": 0, "note": None}
     assert answer["Location"] == f"{ENVIRONMENTS}/{body['id']}"
 
 
-def test_list_get_and_create_give_one_shape(ann: SignIn, client_of: Client) -> None:
+@pytest.mark.usefixtures("templates", "cloud")
+def test_list_get_create_put_and_patch_give_one_shape(ann: SignIn, client_of: ClientOf) -> None:
     client = client_of(ann)
-    created = post(client, name="One", template_id="ubuntu").json()
+    created = decode_environment(post(client, name="One", template_id="ubuntu"))
+    path = f"{ENVIRONMENTS}/{created['id']}"
     [listed] = client.get(f"{ENVIRONMENTS}/").json()
-    got = client.get(f"{ENVIRONMENTS}/{created['id']}").json()
-    check_shape(got)
-    assert created == listed == got
+    got = [decode_environment(answer) for answer in (client.get(path), client.put(path), client.patch(path))]
+    assert [listed, *got] == [created] * 4
 
 
-@pytest.mark.parametrize("given", ["Node", "NODEJS", "nodejs-18"])
-def test_a_template_is_found_by_its_other_names(given: str, ann: SignIn, client_of: Client) -> None:
-    assert post(client_of(ann), name="Web", template=given).json()["template_id"] == "nodejs"
-
-
-def test_camel_case_is_taken_and_snake_case_wins(ann: SignIn, client_of: Client) -> None:
-    body = {"name": "A", "templateId": "python", "template_id": "ubuntu", "environmentVariables": {"camelCase": "1"}}
-    answer = client_of(ann).post(ENVIRONMENTS, body, format="json").json()
-    assert (answer["template_id"], answer["environment_variables"]) == ("ubuntu", {"camelCase": "1"})
-
-
-@pytest.mark.parametrize(
-    ("fields", "field", "code"),
-    [
-        ({"name": None}, "name", "null"),
-        ({"name": ""}, "name", "blank"),
-        ({"name": "   "}, "name", "blank"),
-        ({"name": "x" * 51}, "name", "max_length"),
-        ({"name": "a\x07b"}, "name", "invalid"),
-        ({"name": "a\0b"}, "name", "invalid"),
-        ({"name": "<b>"}, "name", "invalid"),
-        ({"name": ["x"]}, "name", "invalid"),
-        ({"name": "\ud800"}, "name", "invalid"),
-        ({"template_id": "no-such"}, "template_id", "unknown_choice"),
-        ({"template_id": None}, "template_id", "required"),
-        ({"template_id": {"a": 1}}, "template_id", "invalid"),
-        ({"template_id": "python", "template": "ubuntu"}, "template_id", "invalid"),
-        ({"description": "x" * 501}, "description", "max_length"),
-        ({"region": "atlantis"}, "region", "unknown_choice"),
-        ({"size": "s-enormous"}, "size", "unknown_choice"),
-        ({"storage_size_gb": 0}, "storage_size_gb", "min_value"),
-        ({"storage_size_gb": 11}, "storage_size_gb", "max_value"),
-        ({"storage_size_gb": "10"}, "storage_size_gb", "invalid"),
-        ({"storage_size_gb": True}, "storage_size_gb", "invalid"),
-        ({"storage_size_gb": 2.5}, "storage_size_gb", "invalid"),
-        ({"user_password": "short"}, "user_password", "min_length"),
-        ({"user_password": "x" * 129}, "user_password", "max_length"),
-        ({"resources": {"cpu": "many"}}, "resources.cpu", "invalid"),
-        ({"resource_limits": {"memory": "1 GB"}}, "resource_limits.memory", "invalid"),
-        ({"resources": "big"}, "resources", "invalid"),
-        ({"environment_variables": []}, "environment_variables", "invalid"),
-        ({"environment_variables": {"1A": "x"}}, "environment_variables", "invalid"),
-        ({"environment_variables": {"A": 1}}, "environment_variables", "invalid"),
-        ({"environment_variables": {"A": "x" * 4097}}, "environment_variables", "invalid"),
-        ({"environment_variables": {"A": "\0"}}, "environment_variables", "invalid"),
-        ({"environment_variables": {"A": "\ud800"}}, "environment_variables", "invalid"),
-        ({"environment_variables": {"DEVPOCKET_X": "1"}}, "environment_variables", "invalid"),
-        ({"environment_variables": {f"V{n}": "" for n in range(101)}}, "environment_variables", "invalid"),
-    ],
-)
-def test_bad_input_names_its_field_and_creates_nothing(
-    fields: dict[str, Any], field: str, code: str, ann: SignIn, client_of: Client
+@pytest.mark.parametrize("phase", Phase)
+def test_every_phase_has_a_status_that_phones_know(
+    phase: Phase, home: Environment, ann: SignIn, client_of: ClientOf
 ) -> None:
-    answer = post(client_of(ann), **{"name": "Good", "template_id": "ubuntu", **fields})
-    body = answer.json()
-    assert (answer.status_code, body["code"]) == (422, "invalid_input")
-    assert (body["errors"][0]["field"], body["errors"][0]["code"]) == (field, code)
-    assert body["detail"] == body["errors"][0]["message"]
-    assert Environment.objects.count() == 0
-
-
-@pytest.mark.parametrize(
-    "fields", [{"size": "s-2vcpu-2gb"}, {"resources": {"memory": "2Gi"}}, {"resources": {"cpu": "2"}}]
-)
-def test_a_size_beyond_the_plan_is_refused(fields: dict[str, Any], ann: SignIn, client_of: Client) -> None:
-    answer = post(client_of(ann), name="Big", template_id="ubuntu", **fields)
-    assert (answer.status_code, answer.json()["code"]) == (403, "size_not_allowed")
-
-
-def test_resources_choose_the_smallest_size_that_fits(sign_up: Callable[..., SignIn], client_of: Client) -> None:
-    client = client_of(sign_up("pat", plan="pro", is_verified=True))
-    sizes = [
-        post(client, name=f"E{number}", template_id="ubuntu", resources=resources).json()["size"]
-        for number, resources in enumerate(({"memory": "600M"}, {"cpu": "1500m"}, {"memory": "2Gi", "cpu": "1"}))
-    ]
-    assert sizes == ["s-1vcpu-1gb", "s-2vcpu-2gb", "s-1vcpu-2gb"]
-
-
-def test_an_unverified_user_may_not_create(sign_up: Callable[..., SignIn], client_of: Client) -> None:
-    answer = post(client_of(sign_up("new")), name="")  # before its input is looked at
-    assert (answer.status_code, answer.json()["code"]) == (403, "email_not_verified")
-
-
-def test_the_limit_is_told_and_a_deleted_environment_makes_room(ann: SignIn, client_of: Client) -> None:
+    error = {"error_code": "x", "error_message": "y", "error_phase": "running", "error_at": timezone.now()}
+    Environment.objects.update(phase=phase, **(error if phase == Phase.ERROR else {}))
     client = client_of(ann)
-    first = post(client, name="One", template_id="ubuntu").json()
-    refused = post(client, name="Two", template_id="ubuntu")
-    assert (refused.status_code, refused.json()["code"]) == (403, "environment_limit_reached")
-    assert refused.json()["context"] == {"plan": "free", "limit": 1, "current": 1}
-    assert client.delete(f"{ENVIRONMENTS}/{first['id']}").status_code == 204
-    assert post(client, name="One", template_id="ubuntu").status_code == 201
+    [body] = wire.decode(client.get(f"{ENVIRONMENTS}?include_terminated=true"))
+    wire.check(body, ENVIRONMENT)
+    assert (body["error"] is not None) == (phase == Phase.ERROR)
+    for asked in (
+        client.get(f"{ENVIRONMENTS}?include_terminated=1", headers={"X-DevPocket-Status": "full"}),
+        client.get(f"{ENVIRONMENTS}?include_terminated=1&status_format=full"),
+    ):
+        assert [row["status"] for row in wire.decode(asked)] == [phase]
+        assert "X-DevPocket-Status" in asked["Vary"]
 
 
-def test_a_name_is_taken_in_any_case(sign_up: Callable[..., SignIn], client_of: Client) -> None:
-    client = client_of(sign_up("sam", plan="starter", is_verified=True))
-    assert post(client, name="Blog", template_id="ubuntu").status_code == 201
-    answer = post(client, name="bLOG", template_id="ubuntu")
-    assert (answer.status_code, answer.json()["code"]) == (409, "name_taken")
+def test_usage_is_told_while_it_runs(home: Environment, ann: SignIn, client_of: ClientOf) -> None:
+    Environment.objects.update(cpu_percent=12.5, memory_percent=30.0, storage_percent=7.0)
+    names = ("cpu_usage", "memory_usage", "storage_usage")
+    running = decode_environment(client_of(ann).get(f"{ENVIRONMENTS}/{home.pk}"))
+    assert [running[name] for name in names] == [12.5, 30.0, 7.0]
+    Environment.objects.update(phase=Phase.STOPPED)
+    stopped = decode_environment(client_of(ann).get(f"{ENVIRONMENTS}/{home.pk}"))
+    assert [stopped[name] for name in names] == [None] * 3
 
 
-@pytest.mark.django_db(transaction=True)
-def test_two_creates_at_once_on_free_give_one(ann: SignIn, client_of: Client) -> None:
-    def create(name: str) -> int:
-        try:
-            return int(post(client_of(ann), name=name, template_id="ubuntu").status_code)
-        finally:
-            connection.close()
+def test_what_is_paid_for_is_told(home: Environment, ann: SignIn, client_of: ClientOf) -> None:
+    Environment.objects.update(
+        phase=Phase.STOPPED,
+        droplet_id=1,
+        billing_usd_per_hour=0.01,
+        billing_since=timezone.now(),
+        billing_month_usd=2.0,
+    )
+    billing = decode_environment(client_of(ann).get(f"{ENVIRONMENTS}/{home.pk}"))["billing"]
+    assert (billing["state"], billing["usd_per_hour"]) == ("powered_off", 0.01)
+    assert billing["usd_month_to_date"] == pytest.approx(2.0, abs=0.01)
 
-    with ThreadPoolExecutor(4) as threads:
-        assert sorted(threads.map(create, ["A", "B", "C", "D"])) == [201, 403, 403, 403]
-    assert Environment.objects.count() == 1
+
+@pytest.mark.parametrize("is_down", [True, False])
+def test_hibernated_is_told_apart_from_stopped(
+    is_down: bool, home: Environment, ann: SignIn, client_of: ClientOf
+) -> None:
+    Environment.objects.update(
+        desired_state=Desired.HIBERNATED,
+        phase=Phase.STOPPED if is_down else Phase.STOPPING,
+        last_stop_reason="hibernate",
+    )
+    body = decode_environment(client_of(ann).get(f"{ENVIRONMENTS}/{home.pk}"))
+    assert (body["hibernated"], body["status"], body["last_stop_reason"]) == (is_down, "stopped", "hibernate")
 
 
-@pytest.mark.parametrize(("method", "path"), [("get", ""), ("delete", ""), ("post", "/start"), ("post", "/stop")])
+def test_when_it_is_stopped_for_being_idle_is_told(
+    home: Environment, ann: SignIn, client_of: ClientOf, settings: Any
+) -> None:
+    def shown() -> str | None:
+        stop_at = decode_environment(client_of(ann).get(f"{ENVIRONMENTS}/{home.pk}"))["idle_stop_at"]
+        assert stop_at is None or type(stop_at) is str
+        return stop_at
+
+    assert shown() is None
+    settings.PLANS = {**settings.PLANS, "free": {**settings.PLANS["free"], "idle_stop_minutes": 30}}
+    began, used = datetime(2030, 1, 1, 10, 0, tzinfo=UTC), datetime(2030, 1, 1, 11, 0, tzinfo=UTC)
+    Environment.objects.update(phase_changed_at=began)
+    assert shown() == "2030-01-01T10:30:00Z"
+    Environment.objects.update(busy_at=used, last_activity_at=used - timedelta(minutes=1))
+    assert shown() == "2030-01-01T11:30:00Z"
+    Environment.objects.update(idle_extended_until=used + timedelta(hours=2))
+    assert shown() == "2030-01-01T13:00:00Z"
+    Environment.objects.update(phase=Phase.STOPPED)
+    assert shown() is None
+
+
+# --- Whose it is, and by which routes
+
+
+@pytest.mark.parametrize(("method", "path"), [*ROUTES, ("options", ""), ("head", ""), ("options", "/snapshots/{sid}")])
 def test_somebody_elses_environment_is_not_there(
-    method: str, path: str, ann: SignIn, ben: SignIn, client_of: Client
+    method: str, path: str, home: Environment, ann: SignIn, ben: SignIn, client_of: ClientOf
 ) -> None:
-    mine = post(client_of(ann), name="Mine", template_id="ubuntu").json()["id"]
-    for unknown in (mine, str(uuid.uuid4()), "1", "none", "%00"):
-        answer = getattr(client_of(ben), method)(f"{ENVIRONMENTS}/{unknown}{path}")
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    snapshot = snapshot_of(home, status="available")
+    before = Environment.objects.values().get()
+    for unknown in (home.pk, uuid.uuid4(), "1", "none", "%00", "x" * 300):
+        answer = getattr(client_of(ben), method)(f"{ENVIRONMENTS}/{unknown}{path.format(sid=snapshot.pk)}")
+        assert answer.status_code == 404
+        if method != "head":
+            wire.check_refusal(answer, 404, "not_found")
     assert client_of(ben).get(ENVIRONMENTS).json() == []
-    assert Environment.objects.get(pk=mine).phase == Phase.CREATING
+    assert Environment.objects.values().get() == before
+    assert Snapshot.objects.get().deleted_at is None
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("get", ""), ("post", ""), ("get", "/x"), ("delete", "/x"), ("post", "/x/start")]
-)
-def test_without_sign_in_nothing_is_shown(method: str, path: str) -> None:
-    answer = getattr(APIClient(), method)(ENVIRONMENTS + path)
-    assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
-    assert answer["WWW-Authenticate"] == "Bearer"
+@pytest.mark.parametrize(("method", "path"), [("get", None), ("post", None), *ROUTES])
+def test_without_sign_in_nothing_is_shown(method: str, path: str | None) -> None:
+    target = ENVIRONMENTS if path is None else f"{ENVIRONMENTS}/{uuid.uuid4()}{path.format(sid=uuid.uuid4())}"
+    wire.check_refusal(getattr(APIClient(), method)(target), 401, "not_authenticated")
 
 
-@pytest.mark.parametrize(
-    ("phase", "action", "status", "following"),
-    [
-        (Phase.RUNNING, "stop", 200, "stopping"),
-        (Phase.STOPPING, "stop", 200, "stopping"),
-        (Phase.STOPPED, "stop", 200, "stopped"),
-        (Phase.STOPPED, "start", 200, "starting"),
-        (Phase.RUNNING, "start", 200, "running"),
-        (Phase.STARTING, "start", 200, "starting"),
-        (Phase.STOPPING, "start", 409, "stopping"),
-        (Phase.INSTALLING, "stop", 409, "installing"),
-        (Phase.ERROR, "start", 409, "error"),
-    ],
-)
-def test_actions_follow_the_table(
-    phase: Phase, action: str, status: int, following: str, ann: SignIn, client_of: Client
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_after_deletion_every_route_is_404(
+    method: str, path: str, home: Environment, ann: SignIn, client_of: ClientOf
 ) -> None:
-    client = client_of(ann)
-    environment_id = post(client, name="Env", template_id="ubuntu").json()["id"]
-    Environment.objects.update(phase=phase)
-    answer = client.post(f"{ENVIRONMENTS}/{environment_id}/{action}")
-    assert answer.status_code == status, answer.content
-    assert Environment.objects.get().phase == following
-    if status == 200:
-        assert answer.json()["phase"] == following
-    else:
-        assert (answer.json()["code"], answer.json()["errors"][0]["field"]) == ("invalid_state", "status")
-
-
-def test_after_deletion_every_route_is_404(ann: SignIn, client_of: Client) -> None:
-    client = client_of(ann)
-    path = f"{ENVIRONMENTS}/{post(client, name='Env', template_id='ubuntu').json()['id']}"
-    assert client.delete(path).status_code == 204
-    answers = [client.get(path), client.delete(path), client.post(f"{path}/start"), client.post(f"{path}/stop")]
-    assert [answer.status_code for answer in answers] == [404] * 4
+    client, snapshot = client_of(ann), snapshot_of(home, status="available")
+    assert client.delete(f"{ENVIRONMENTS}/{home.pk}").status_code == 204
+    answer = getattr(client, method)(f"{ENVIRONMENTS}/{home.pk}{path.format(sid=snapshot.pk)}")
+    wire.check_refusal(answer, 404, "not_found")
     assert client.get(ENVIRONMENTS).json() == []
     assert [row["status"] for row in client.get(f"{ENVIRONMENTS}?status=terminated").json()] == ["terminated"]
 
 
-def test_list_filters_and_pages(
-    sign_up: Callable[..., SignIn], client_of: Client, django_assert_max_num_queries: Any
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_every_route_answers_with_and_without_slash(
+    method: str, path: str, home: Environment, ann: SignIn, client_of: ClientOf
 ) -> None:
-    client = client_of(sign_up("max", plan="admin", is_verified=True))
+    client = client_of(ann)
+    codes = []
+    for slash in ("", "/"):
+        Environment.objects.update(phase=Phase.ERROR if path == "/recover" else Phase.RUNNING)
+        Snapshot.objects.all().delete()
+        snapshot = snapshot_of(home, status="available")
+        target = f"{ENVIRONMENTS}/{home.pk}{path.format(sid=snapshot.pk)}{slash}"
+        codes.append(getattr(client, method)(target).status_code)
+    expected = {"/resize": 422, "/extend": 409, "/snapshot": 201}.get(path, 204 if method == "delete" else 200)
+    expected = 201 if (method, path) == ("post", "/snapshots") else expected
+    assert codes == [expected, expected]
+
+
+def test_head_is_get_without_a_body_and_options_tells_the_methods(
+    home: Environment, ann: SignIn, client_of: ClientOf
+) -> None:
+    client, one = client_of(ann), f"{ENVIRONMENTS}/{home.pk}"
+    for path in (ENVIRONMENTS, one, f"{one}/events", f"{one}/snapshots", "/api/v1/regions", "/api/v1/sizes"):
+        head = client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+    methods = {ENVIRONMENTS: "GET POST", one: "GET PUT PATCH DELETE", f"{one}/start": "POST"}
+    for path, expected in methods.items():
+        answer = client.options(path)
+        assert answer.status_code == 200
+        assert set(expected.split()) <= set(answer["Allow"].replace(" ", "").split(","))
+    wire.check_refusal(client.get(f"{one}/start"), 405, "method_not_allowed")
+
+
+# --- Lists
+
+
+@pytest.mark.usefixtures("templates")
+def test_list_filters_and_pages(sign_up: Callable[..., SignIn], client_of: ClientOf) -> None:
+    signed_in = sign_up("max", plan="admin", is_verified=True)
+    client = client_of(signed_in)
     for number in range(5):
-        post(client, name=f"E{number}", template_id="python" if number % 2 else "ubuntu")
-    Environment.objects.filter(name="E0").update(phase=Phase.STOPPING)
-    assert [row["name"] for row in client.get(f"{ENVIRONMENTS}?status=stopped").json()] == ["E0"]
-    assert [row["name"] for row in client.get(f"{ENVIRONMENTS}?template_id=Python").json()] == ["E3", "E1"]
-    assert len(client.get(f"{ENVIRONMENTS}?status=creating,stopping").json()) == 5
-    with django_assert_max_num_queries(3):
-        page = client.get(f"{ENVIRONMENTS}?limit=2&offset=2")
+        home_of(
+            signed_in.user,
+            name=f"E{number}",
+            template_id="python" if number % 2 else "ubuntu",
+            phase=Phase.STOPPING if number == 0 else Phase.INSTALLING,
+            region="fra1" if number == 4 else "nyc3",
+        )
+
+    def names(query: str) -> list[str]:
+        return [row["name"] for row in client.get(f"{ENVIRONMENTS}?{query}").json()]
+
+    assert names("status=stopped") == names("status_filter=stopping") == ["E0"]
+    assert names("status=creating,stopping") == names("") == ["E4", "E3", "E2", "E1", "E0"]
+    assert names("template_id=Python") == ["E3", "E1"]
+    assert names("region=fra1") == names("search=e4") == ["E4"]
+    assert names("status=running") == names("region=lon1") == []
+    page = client.get(f"{ENVIRONMENTS}?limit=2&offset=2")
     assert [row["name"] for row in page.json()] == ["E2", "E1"]
     assert page["X-Total-Count"] == "5"
     assert all(f'rel="{rel}"' in page["Link"] for rel in ("first", "prev", "next", "last"))
@@ -282,52 +247,71 @@ def test_list_filters_and_pages(
     }
 
 
-@pytest.mark.parametrize("query", ["status=nonsense", "limit=0", "limit=201", "limit=x", "offset=-1", "limit="])
-def test_a_filter_that_means_nothing_is_told(query: str, ann: SignIn, client_of: Client) -> None:
-    answer = client_of(ann).get(f"{ENVIRONMENTS}?{query}")
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
-
-
-def test_the_full_status_is_given_to_those_who_ask(ann: SignIn, client_of: Client) -> None:
-    client = client_of(ann)
-    post(client, name="Env", template_id="ubuntu")
-    Environment.objects.update(phase=Phase.INSTALLING)
-    assert [row["status"] for row in client.get(ENVIRONMENTS).json()] == ["creating"]
-    asked = client.get(ENVIRONMENTS, headers={"X-DevPocket-Status": "full"})
-    assert [row["status"] for row in asked.json()] == ["installing"]
-    assert "X-DevPocket-Status" in asked["Vary"]
-
-
-def test_secrets_are_encrypted_at_rest_and_the_password_is_stored_nowhere(ann: SignIn, client_of: Client) -> None:
-    password = "Linux-Password-1"
-    answer = post(
-        client_of(ann),
-        name="E",
-        template_id="ubuntu",
-        user_password=password,
-        environment_variables={"K": "hidden-value"},
+def test_a_hundred_environments_cost_no_more_queries_than_one(
+    sign_up: Callable[..., SignIn], client_of: ClientOf, django_assert_num_queries: Any
+) -> None:
+    signed_in = sign_up("max", plan="admin", is_verified=True)
+    home_of(signed_in.user, name="E0")
+    client = client_of(signed_in)
+    with django_assert_num_queries(3):  # the session with its user, the page, the count
+        assert len(client.get(ENVIRONMENTS).json()) == 1
+    [first] = Environment.objects.all()
+    fields = {field.attname: getattr(first, field.attname) for field in Environment._meta.fields}
+    Environment.objects.bulk_create(
+        Environment(**{**fields, "id": uuid.uuid4(), "name": f"E{number}"}) for number in range(1, 100)
     )
-    assert password not in answer.content.decode()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM environments_environment")
-        stored = " ".join(str(value) for value in cursor.fetchone())
-    assert password not in stored
-    assert "hidden-value" not in stored
-    assert "OPENSSH PRIVATE KEY" not in stored
-    assert Environment.objects.get().password_hash.startswith("$6$")
+    with django_assert_num_queries(3):
+        assert len(client.get(ENVIRONMENTS).json()) == 100
 
 
-def test_regions_sizes_and_info(ann: SignIn, client_of: Client) -> None:
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("status=nonsense", "status"),
+        ("status=", "status"),
+        ("status=running,", "status"),
+        ("template_id=nonsense", "template_id"),
+        ("template_id=%00", "template_id"),
+        ("region=%00", "region"),
+        ("include_terminated=perhaps", "include_terminated"),
+        ("limit=0", "limit"),
+        ("limit=201", "limit"),
+        ("limit=x", "limit"),
+        ("offset=-1", "offset"),
+        ("limit=", "limit"),
+    ],
+)
+def test_a_filter_that_means_nothing_is_told(query: str, field: str, ann: SignIn, client_of: ClientOf) -> None:
+    assert list(wire.field_codes(client_of(ann).get(f"{ENVIRONMENTS}?{query}"))) == [field]
+
+
+@pytest.mark.parametrize("search", ["%25", "_", "'; --", "%00", "\\", "%F0%9F%98%80", "%FF"])
+def test_a_search_is_taken_as_it_is(search: str, home: Environment, ann: SignIn, client_of: ClientOf) -> None:
+    answer = client_of(ann).get(f"{ENVIRONMENTS}?search={search}")
+    assert [row["name"] for row in wire.decode(answer)] == (["Home"] if search == "%00" else [])
+
+
+# --- What happened
+
+
+def test_the_time_line_is_told_oldest_first(home: Environment, ann: SignIn, client_of: ClientOf) -> None:
     client = client_of(ann)
-    regions = client.get("/api/v1/regions").json()
-    assert {type(region["available"]) for region in regions} == {bool}
-    sizes = {size["slug"]: size for size in client.get("/api/v1/sizes").json()}
-    assert sizes["s-1vcpu-512mb-10gb"]["tier"] == "free"
-    assert [sizes[slug]["allowed"] for slug in ("s-1vcpu-512mb-10gb", "s-1vcpu-1gb", "s-2vcpu-2gb")] == [
-        True,
-        False,
-        False,
+    path = f"{ENVIRONMENTS}/{home.pk}"
+    client.post(f"{path}/stop")
+    home.events.create(kind="phase_changed", phase=Phase.STOPPED, cloud_request_id="req-1")
+    Environment.objects.update(phase=Phase.STOPPED)
+    client.post(f"{path}/start")
+    answer = client.get(f"{path}/events/")
+    events = wire.decode(answer)
+    for event in events:
+        wire.check(event, EVENT)
+    ours = {"actor": "ann", "actor_id": str(ann.user.pk), "cloud_request_id": None}
+    nobodys = {"actor": None, "actor_id": None, "cloud_request_id": "req-1"}
+    assert [(event["kind"], {key: event[key] for key in ours}) for event in events] == [
+        ("stop_requested", ours),
+        ("phase_changed", nobodys),
+        ("start_requested", ours),
     ]
-    info = APIClient().get("/api/v1/info").json()
-    assert info["limits"] == {"free_environments": 1, "starter_environments": 3, "pro_environments": 10}
-    assert len(info["phase_values"]) == 12
+    assert answer["X-Total-Count"] == "3"
+    assert [event["kind"] for event in client.get(f"{path}/events?limit=1&offset=1").json()] == ["phase_changed"]
+    assert client.get(f"{path}/events?envelope=1").json()["total"] == 3

@@ -1,0 +1,121 @@
+"""What changes an environment, and what tells of its changes, on the wire (contract 5.4, 5.6, 5.7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from environments.api.serializers import (
+    ActionSerializer,
+    ResourcesSerializer,
+    VariablesField,
+    WholeNumberField,
+    check_name,
+)
+
+
+class FlagField(serializers.BooleanField):
+    """true or false: DRF would take "yes" and 1 as well."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class MergedVariablesField(VariablesField):
+    """As the map of a create, but null is a value too: it takes the variable away."""
+
+    def to_internal_value(self, data: Any) -> dict[str, str | None]:  # type: ignore[override]
+        if not isinstance(data, dict):
+            return dict(super().to_internal_value(data))
+        checked = super().to_internal_value({key: "" if value is None else value for key, value in data.items()})
+        return {key: None if data[key] is None else value for key, value in checked.items()}
+
+
+class PutSerializer(serializers.Serializer):
+    """Any of these. Null means what it means in a create: not given; a description's null takes it away."""
+
+    name = serializers.CharField(
+        max_length=50,
+        required=False,
+        allow_null=True,
+        validators=[check_name],
+        error_messages={"max_length": "Name must have at most 50 characters.", "blank": "Please give a name."},
+    )
+    description = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
+    environment_variables = VariablesField(required=False, allow_null=True)
+    storage_size_gb = WholeNumberField(min_value=1, required=False, allow_null=True)
+    resources = ResourcesSerializer(required=False, allow_null=True)
+    resource_limits = ResourcesSerializer(required=False, allow_null=True)
+
+    variables_argument = "variables"
+
+    def changes(self) -> dict[str, Any]:
+        """Arguments for `changes.environment_update`."""
+        given = self.validated_data
+        return {
+            "name": given.get("name"),
+            "description": given.get("description") or None,
+            "is_description_given": "description" in given,
+            "storage_size_gb": given.get("storage_size_gb"),
+            self.variables_argument: given.get("environment_variables"),
+        }
+
+    def needs(self) -> dict[str, int]:
+        """What `resources` asks of the machine: {"memory_mb", "vcpus"}, or nothing."""
+        return self.validated_data.get("resource_limits") or self.validated_data.get("resources") or {}
+
+
+class PatchSerializer(PutSerializer):
+    environment_variables = MergedVariablesField(required=False, allow_null=True)
+
+    variables_argument = "merge"
+
+
+class ResizeSerializer(serializers.Serializer):
+    size = serializers.CharField(max_length=50)
+    permanent_disk_resize = FlagField(
+        required=False, allow_null=True, help_text="The disk grows too, and never shrinks again."
+    )
+
+
+class ResizedSerializer(ActionSerializer):
+    new_size = serializers.CharField()
+    estimated_time = serializers.CharField()
+
+
+class ExtendedSerializer(ActionSerializer):
+    idle_stop_at = serializers.DateTimeField(allow_null=True)
+
+
+class CreateSnapshotSerializer(serializers.Serializer):
+    name = serializers.CharField(max_length=100, required=False, allow_null=True, validators=[check_name])
+
+
+class SnapshotSerializer(serializers.Serializer):
+    id = serializers.CharField()
+    snapshot_id = serializers.CharField(source="id")
+    cloud_snapshot_id = serializers.CharField(allow_null=True)
+    name = serializers.CharField()
+    environment_id = serializers.CharField()
+    size_gb = serializers.FloatField(allow_null=True)
+    status = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    completed_at = serializers.DateTimeField(allow_null=True)
+    region = serializers.CharField()
+
+
+class EventSerializer(serializers.Serializer):
+    id = serializers.CharField()
+    at = serializers.DateTimeField()
+    kind = serializers.CharField()
+    phase = serializers.CharField()
+    message = serializers.CharField()
+    actor = serializers.CharField(source="actor.username", allow_null=True, default=None)
+    actor_id = serializers.CharField(allow_null=True)
+    cloud_request_id = serializers.SerializerMethodField()
+
+    def get_cloud_request_id(self, event: Any) -> str | None:
+        return event.cloud_request_id or None

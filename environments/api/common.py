@@ -1,0 +1,79 @@
+"""What the views of environments share: reading ids and the wish for full statuses, and the answers."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.utils.cache import patch_vary_headers
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.plans import plan_limits
+from devpocket.api import AsyncApiViewSet
+from devpocket.errors import NotFound
+from environments.api.serializers import EnvironmentSerializer
+from environments.lifecycle import COMPAT_STATUS, Phase
+from environments.models import Environment
+from environments.selectors import get_environment
+
+STATUS_HEADER = "X-DevPocket-Status"
+PAGING = [OpenApiParameter(name) for name in ("limit", "offset", "envelope")]
+
+# What an action answers, by the phase that it led to.
+MESSAGES = {
+    Phase.CREATING: "The environment is being recovered.",
+    Phase.RUNNING: "The environment is running.",
+    Phase.STOPPING: "The environment is stopping.",
+    Phase.STOPPED: "The environment is stopped.",
+    Phase.STARTING: "The environment is starting.",
+    Phase.RESTARTING: "The environment is restarting.",
+    Phase.RESIZING: "The environment is being resized.",
+    Phase.ERROR: "The environment has run into an error.",
+}
+
+
+def parse_id(raw: str) -> UUID:
+    """Raises: NotFound; a malformed id is as unknown as an unknown one."""
+    try:
+        return UUID(raw)
+    except ValueError as error:
+        raise NotFound("There is no such environment.") from error
+
+
+def wants_full_status(request: Request) -> bool:
+    """Clients that know all phases ask for them in `status` (contract 6.2)."""
+    asked = (request.headers.get(STATUS_HEADER, ""), request.query_params.get("status_format", ""))
+    return "full" in (word.strip().lower() for word in asked)
+
+
+def idle_minutes(request: Request) -> int:
+    return plan_limits(request.user.plan).idle_stop_minutes
+
+
+def shown(request: Request, *environments: Environment) -> list[dict[str, Any]]:
+    """Environments of the caller's, as their objects. No queries."""
+    context = {"full_status": wants_full_status(request), "idle_stop_minutes": idle_minutes(request)}
+    return list(EnvironmentSerializer(environments, many=True, context=context).data)
+
+
+def acted(request: Request, phase: Phase, message: str | None = None, **more: Any) -> Response:
+    """What an action answers when the environment is in `phase`."""
+    status = phase if wants_full_status(request) else COMPAT_STATUS[phase]
+    message = message or MESSAGES.get(phase, "The environment is being set up.")
+    return Response({"message": message, "status": str(status), "phase": str(phase), **more})
+
+
+class EnvironmentsViewSet(AsyncApiViewSet):
+    """Answers differ by who wants full statuses; and OPTIONS too knows only the caller's own environments."""
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        patch_vary_headers(response, [STATUS_HEADER])
+        return response
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        if "pk" in kwargs:
+            get_environment(parse_id(kwargs["pk"]), owner_id=request.user.pk)
+        return super().options(request, *args, **kwargs)

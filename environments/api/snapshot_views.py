@@ -1,0 +1,75 @@
+"""Copies of a machine's disk (contract 5.6). The volume, and so the home directory, is not in them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from devpocket.paging import Page
+from environments import snapshots
+from environments.api.change_serializers import CreateSnapshotSerializer, SnapshotSerializer
+from environments.api.common import PAGING, EnvironmentsViewSet, acted, parse_id
+from environments.api.serializers import ActionSerializer
+from environments.api.waiting import final_phase
+from environments.selectors import get_environment, get_snapshot, snapshots_of
+
+
+class SnapshotViewSet(EnvironmentsViewSet):
+    @extend_schema(responses=SnapshotSerializer(many=True), parameters=PAGING)
+    async def alist(self, request: Request, pk: str) -> Response:
+        """Newest first."""
+        return await sync_to_async(self._list)(request, parse_id(pk))
+
+    def _list(self, request: Request, environment_id: UUID) -> Response:
+        page = Page(request)
+        found, total = page.cut(snapshots_of(environment_id, owner_id=request.user.pk))
+        return page.response(list(SnapshotSerializer(found, many=True).data), total, plural="snapshots")
+
+    @extend_schema(request=CreateSnapshotSerializer, responses={201: SnapshotSerializer})
+    async def acreate(self, request: Request, pk: str) -> Response:
+        """Of a running or stopped machine, which goes on with its work; `pending` until the cloud has it."""
+        return await sync_to_async(self._create)(request, parse_id(pk))
+
+    def _create(self, request: Request, environment_id: UUID) -> Response:
+        get_environment(environment_id, owner_id=request.user.pk)
+        form = CreateSnapshotSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        snapshot = snapshots.snapshot_create(
+            environment_id=environment_id,
+            owner_id=request.user.pk,
+            actor_id=request.user.pk,
+            name=form.validated_data.get("name"),
+        )
+        location = f"/api/v1/environments/{environment_id}/snapshots/{snapshot.pk}"
+        return Response(SnapshotSerializer(snapshot).data, status=201, headers={"Location": location})
+
+    @extend_schema(responses=SnapshotSerializer)
+    async def aretrieve(self, request: Request, pk: str, sid: str) -> Response:
+        snapshot = await sync_to_async(get_snapshot)(
+            parse_id(sid), environment_id=parse_id(pk), owner_id=request.user.pk
+        )
+        return Response(SnapshotSerializer(snapshot).data)
+
+    @extend_schema(responses={204: None})
+    async def adestroy(self, request: Request, pk: str, sid: str) -> Response:
+        await sync_to_async(snapshots.snapshot_delete)(
+            environment_id=parse_id(pk), snapshot_id=parse_id(sid), owner_id=request.user.pk, actor_id=request.user.pk
+        )
+        return Response(status=204)
+
+    @extend_schema(request=None, responses=ActionSerializer)
+    async def restore(self, request: Request, pk: str, sid: str) -> Response:
+        """Put the machine's disk back to the snapshot. The home directory stays as it is."""
+        environment = await sync_to_async(snapshots.snapshot_restore)(
+            environment_id=parse_id(pk), snapshot_id=parse_id(sid), owner_id=request.user.pk, actor_id=request.user.pk
+        )
+        return acted(request, await final_phase(environment))
+
+    def options(self, request: Request, pk: str, **kwargs: str) -> Response:
+        if "sid" in kwargs:
+            get_snapshot(parse_id(kwargs["sid"]), environment_id=parse_id(pk), owner_id=request.user.pk)
+        return super().options(request, pk=pk, **kwargs)
