@@ -289,6 +289,7 @@ LIFESPAN_SERVICES = [
     "environments.connections.lifespan",
     "terminals.lifespan.lifespan",
     "environments.provisioner.lifespan",
+    "environments.upkeep.lifespan",
     "environments.sampler.lifespan",
     "environments.idle.lifespan",
 ]

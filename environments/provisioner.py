@@ -35,7 +35,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 PARALLEL_STEPS = 32
-STEP_MARGIN_S = 5  # a step ends so long before its lease does
+STEP_SHARE = 5 / 6  # of a lease: a step ends before its lease does
 IDLE_LOOK_S = 2.0  # how soon rows changed by another process are noticed
 LOOK_AT_MOST_EVERY_S = 0.1
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 1.0, 60.0
@@ -138,7 +138,7 @@ class Provisioner:
         bound = log.bind(environment=str(environment.pk), phase=environment.phase)
         failures = environment.failed_steps + 1
         tools = StepTools(self.owner, self.watch.view)
-        limit_s = settings.LEASE_SECONDS - STEP_MARGIN_S
+        limit_s = settings.LEASE_SECONDS * STEP_SHARE
         try:
             async with asyncio.timeout(limit_s):
                 next_look = await step(environment, tools)

@@ -83,6 +83,15 @@ class Server:
         finally:
             server.process.stop()
 
+    def sibling(self, directory: Path) -> Server:
+        """A second server process on the same database and cache. Stopping it is its maker's business."""
+        return Server(self._environment, directory)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its process has beside ours, for management commands on its database."""
+        return dict(self._environment)
+
     def _launch(self, port: str) -> Process:
         return Process(
             ["manage.py", "serve", "--port", port],
