@@ -9,8 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from devpocket.api import AsyncApiViewSet
-from environments.api.views import parse_id
+from environments.api.common import EnvironmentsViewSet, parse_id
 from environments.metrics import environment_metrics
 
 
@@ -49,7 +48,7 @@ class MetricsSerializer(serializers.Serializer):
     history = PastSerializer(many=True)
 
 
-class MetricsViewSet(AsyncApiViewSet):
+class MetricsViewSet(EnvironmentsViewSet):
     @extend_schema(parameters=[MetricsQuery], responses=MetricsSerializer)
     async def aretrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
         query = MetricsQuery(data=request.query_params.dict())

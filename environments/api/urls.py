@@ -3,6 +3,7 @@ from django.urls import re_path
 from devpocket.api import ApiRouter
 from environments.api import catalogue_views
 from environments.api.action_views import ActionViewSet
+from environments.api.logs_views import LogsViewSet
 from environments.api.metrics_views import MetricsViewSet
 from environments.api.snapshot_views import SnapshotViewSet
 from environments.api.views import EnvironmentViewSet, EventViewSet
@@ -18,6 +19,7 @@ urlpatterns = [
     *router.urls,
     *(re_path(rf"{ONE}/{name}/?$", ActionViewSet.as_view({"post": name})) for name in ACTIONS),
     re_path(rf"{ONE}/events/?$", EventViewSet.as_view({"get": "alist"})),
+    re_path(rf"{ONE}/logs/?$", LogsViewSet.as_view({"get": "aretrieve"})),
     re_path(rf"{ONE}/metrics/?$", MetricsViewSet.as_view({"get": "aretrieve"})),
     re_path(rf"{ONE}/snapshot/?$", SnapshotViewSet.as_view({"post": "acreate"})),
     re_path(rf"{ONE}/snapshots/?$", SnapshotViewSet.as_view({"get": "alist", "post": "acreate"})),

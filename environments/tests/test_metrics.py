@@ -277,6 +277,7 @@ async def test_only_its_owner_may_ask(ann: SignIn, ben: SignIn, home: Environmen
     assert (await ask(ben, home.pk)).status_code == 404
     assert (await ask(ann, uuid.uuid4())).status_code == 404
     assert (await ask(ann, "no-id")).status_code == 404
+    assert (await ask(ben, home.pk, method="options")).status_code == 404
     await change(home, phase=Phase.TERMINATED)
     assert (await ask(ann, home.pk)).status_code == 404
     assert commands == []
