@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from environments.localcloud import fields
@@ -19,7 +20,10 @@ LABEL_CHARACTERS = {"": 0, "ext4": 16, "xfs": 12}  # by file system
 
 def volumes_list(cloud: Cloud, request: Request) -> Reply:
     name, region = request.query.get("name"), request.query.get("region")
-    known = cloud.store.volumes.values()
+    known: Iterable[Volume] = cloud.store.volumes.values()
+    if name is not None and region is not None:
+        volume = cloud.store.find_volume(name, region)
+        known = [volume] if volume else []
     found = [v for v in listed(known) if name in (None, v.name) and region in (None, v.region)]
     return page(request, "volumes", found, show_volume)
 

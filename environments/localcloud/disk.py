@@ -52,6 +52,7 @@ class Disk:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.volumes: dict[str, Path] = {}
+        self._real: dict[Path, Path] = {}  # directories that we put where they are, without links in their paths
 
     def create(self) -> None:
         """Make the directories that programs expect."""
@@ -82,10 +83,14 @@ class Disk:
         if ".." in parts:
             raise OutsideDisk(path)
         parent = self.root.joinpath(*parts[:-1]).resolve()
-        allowed = [self.root.resolve(), *(volume.resolve() for volume in self.volumes.values())]
-        if not any(parent.is_relative_to(place) for place in allowed):
+        if not any(parent.is_relative_to(self._resolved(place)) for place in (self.root, *self.volumes.values())):
             raise OutsideDisk(path)
         return parent / parts[-1] if parts else parent
+
+    def _resolved(self, directory: Path) -> Path:
+        if directory not in self._real:
+            self._real[directory] = directory.resolve()
+        return self._real[directory]
 
     def write(self, path: str, content: bytes, *, mode: int = 0o644, append: bool = False) -> None:
         """Write a file of the droplet, with its directories.

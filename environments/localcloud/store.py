@@ -9,7 +9,6 @@ import json
 import os
 import sqlite3
 from collections.abc import Hashable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,13 @@ UNDER_WAY = "in-progress"
 def _keys_of_action(action: Action) -> list[Hashable]:
     owner = action.volume_id or action.droplet_id
     return [owner, UNDER_WAY, (UNDER_WAY, action.droplet_id)] if action.status == UNDER_WAY else [owner]
+
+
+def _body(record: Record) -> str:
+    """A record as JSON, without what is kept elsewhere."""
+    values = dict(vars(record))
+    values.pop("user_data", None)
+    return json.dumps(values)
 
 
 class StateInUse(Exception):
@@ -86,6 +92,8 @@ class Store:
             "tag": [self._tags_by_name],
         }
         self._counters = dict(FIRST_IDS)
+        self._used: set[str] = set()  # counters that have changed since they were written
+        self._texts: set[int] = set()  # droplets whose user-data is on disk
         self._db = sqlite3.connect(directory / "state.sqlite3", isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -96,10 +104,16 @@ class Store:
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS records (kind TEXT, id TEXT, body TEXT NOT NULL, PRIMARY KEY (kind, id))"
         )
+        # Apart from the droplets' records, which are written often: it never changes, and may be 64 KiB.
+        self._db.execute("CREATE TABLE IF NOT EXISTS user_data (droplet INTEGER PRIMARY KEY, text TEXT NOT NULL)")
         self._counters.update(self._db.execute("SELECT kind, next FROM counters"))
+        texts = dict(self._db.execute("SELECT droplet, text FROM user_data"))
+        self._texts.update(texts)
         types = {record_type.kind: record_type for record_type in RECORD_TYPES}
         for kind, body in self._db.execute("SELECT kind, body FROM records ORDER BY rowid"):
             record = types[kind](**json.loads(body))
+            if isinstance(record, Droplet):
+                record.user_data = texts.get(record.id, record.user_data)
             self._file(record)
 
     def _file(self, record: Record) -> None:
@@ -111,6 +125,7 @@ class Store:
         """A number never used before for this kind; it counts as used once a `save` follows."""
         number = self._counters[kind]
         self._counters[kind] = number + 1
+        self._used.add(kind)
         return number
 
     def save(self, *records: Record) -> None:
@@ -133,15 +148,24 @@ class Store:
     def _write(self, changed: tuple[Record, ...], removed: tuple[Record, ...]) -> None:
         with self._db:
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT OR REPLACE INTO counters VALUES (?, ?)", self._counters.items())
+            self._db.executemany(
+                "INSERT OR REPLACE INTO counters VALUES (?, ?)", [(kind, self._counters[kind]) for kind in self._used]
+            )
+            for record in changed:
+                if isinstance(record, Droplet) and record.id not in self._texts:
+                    self._db.execute("INSERT OR REPLACE INTO user_data VALUES (?, ?)", (record.id, record.user_data))
             # An upsert keeps the row, and so the order of creation.
             self._db.executemany(
                 "INSERT INTO records VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
-                [(r.kind, str(r.id), json.dumps(asdict(r))) for r in changed],
+                [(r.kind, str(r.id), _body(r)) for r in changed],
             )
-            self._db.executemany(
-                "DELETE FROM records WHERE kind = ? AND id = ?", [(r.kind, str(r.id)) for r in removed]
-            )
+            for record in removed:
+                self._db.execute("DELETE FROM records WHERE kind = ? AND id = ?", (record.kind, str(record.id)))
+                if isinstance(record, Droplet):
+                    self._db.execute("DELETE FROM user_data WHERE droplet = ?", (record.id,))
+        self._used.clear()
+        self._texts.update(record.id for record in changed if isinstance(record, Droplet))
+        self._texts.difference_update(record.id for record in removed if isinstance(record, Droplet))
 
     def volumes_of(self, droplet_id: int) -> list[Volume]:
         """The volumes attached to a droplet, in the order in which they came."""
