@@ -3,6 +3,7 @@
 from environments.localcloud.actions import Actions
 from environments.localcloud.droplets import Droplets
 from environments.localcloud.firewalls import Firewalls
+from environments.localcloud.hostmetrics import HostMetrics
 from environments.localcloud.operations import Operations
 from environments.localcloud.settings import Settings
 from environments.localcloud.snapshots import Snapshots
@@ -18,6 +19,7 @@ class Cloud:
         self.settings, self.store = settings, store
         self._tasks = TaskOwner()
         actions = Actions(store)
+        self.metrics = HostMetrics(settings.state)
         self.firewalls = Firewalls(settings, store)
         self.snapshots = Snapshots(settings, store, actions, self._tasks)
         self.volumes = Volumes(
@@ -38,6 +40,7 @@ class Cloud:
         await self.snapshots.start()
         await self.volumes.start()
         await self.droplets.start()
+        self._tasks.start(self.metrics.run(), name="metrics")
 
     async def aclose(self) -> None:
         """Stop everything; the state stays as it is."""

@@ -1,6 +1,7 @@
 """The table of routes. In a path {droplet} and {action} are numbers, other names any text without a slash."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from environments.localcloud import (
     api_account,
@@ -8,6 +9,7 @@ from environments.localcloud import (
     api_catalog,
     api_droplets,
     api_firewalls,
+    api_metrics,
     api_snapshots,
     api_tags,
     api_volumes,
@@ -74,4 +76,8 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("DELETE", "/v2/tags/{tag}", api_tags.tags_delete),
     ("POST", "/v2/tags/{tag}/resources", api_tags.tags_assign),
     ("DELETE", "/v2/tags/{tag}/resources", api_tags.tags_unassign),
+    *(
+        ("GET", f"/v2/monitoring/metrics/droplet/{kind}", partial(api_metrics.metrics_get, kind))
+        for kind in api_metrics.KINDS
+    ),
 ]

@@ -1,10 +1,12 @@
 """Every route against the specification."""
 
 import re
+import time
 from typing import Any
 
 import asyncssh
 
+from environments.localcloud import api_metrics
 from environments.localcloud.routes import ROUTES
 from environments.localcloud.tests.conftest import IMAGE, REGION, SIZE, Api, eventually
 
@@ -73,6 +75,7 @@ async def test_every_route_answers_as_specified(api: Api, validator: Any) -> Non
 
     await walk_snapshots(api, first, volume)
     await walk_firewalls(api, first, "Team")
+    await walk_metrics(api, second)
     by_tag = await ok("POST", "/v2/droplets/actions?tag_name=Team", {"type": "power_off"})
     assert [action["resource_id"] for action in by_tag["actions"]] == [second]
 
@@ -89,7 +92,8 @@ async def test_every_route_answers_as_specified(api: Api, validator: Any) -> Non
         path = template.replace("{droplet}", "1").replace("{action}", "1")
         return str(validator.operation_for(method, re.sub(r"{\w+}", "x", path)).id)
 
-    assert api.operations == {operation(method, template) for method, template, _ in ROUTES}
+    served = {operation(method, template) for method, template, _ in ROUTES}
+    assert api.operations == served == {operation.id for operation in validator.operations}
 
 
 async def walk_snapshots(api: Api, droplet: int, volume: str) -> None:
@@ -121,6 +125,15 @@ async def walk_firewalls(api: Api, droplet: int, tag: str) -> None:
     assert (await api.ok("GET", path))["firewall"]["name"] == "edge"
     assert (await api.ok("GET", "/v2/firewalls"))["meta"]["total"] == 1
     await api.ok("DELETE", path)
+
+
+async def walk_metrics(api: Api, droplet: int) -> None:
+    """Every kind of metrics."""
+    window = f"host_id={droplet}&start=0&end={int(time.time()) + 60}"
+    for kind in api_metrics.KINDS:
+        more = "&interface=public&direction=inbound" if kind == "bandwidth" else ""
+        answer = await api.ok("GET", f"/v2/monitoring/metrics/droplet/{kind}?{window}{more}")
+        assert answer["status"] == "success", kind
 
 
 async def test_pages_have_the_links_that_make_sense(api: Api) -> None:
