@@ -94,11 +94,17 @@ class Collector:
             raise SSHUnavailable(str(error)) from error
 
     async def _from_another_process(self, environment: Environment) -> Sample:
+        def look() -> tuple[bool, Sample | None]:
+            is_asking = samples.is_being_measured(environment.pk)  # before the sample, which is there when it ends
+            return is_asking, samples.find_last(environment)
+
         async with asyncio.timeout(COMMAND_LIMIT_S):
             while True:
-                sample = await _in_thread(samples.find_last)(environment)
+                is_asking, sample = await _in_thread(look)()
                 if sample is not None and self.is_fresh(sample):
                     return sample
+                if not is_asking:
+                    raise SSHUnavailable("another process got no answer")
                 await asyncio.sleep(LOOK_EVERY_S)
 
     async def aclose(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 import structlog
@@ -50,11 +50,12 @@ class Sampler:
                         self._tasks.start(self._prune(), name="metrics-prune")
                 except Exception:
                     log.exception("sampler_look_failed")
-                try:
-                    async with asyncio.timeout(self._look_every_s):
-                        await (self._room.wait() if is_full else asyncio.Event().wait())
-                except TimeoutError:
-                    pass
+                if is_full:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self._look_every_s):
+                            await self._room.wait()
+                else:
+                    await asyncio.sleep(self._look_every_s)
         finally:
             await self._tasks.aclose()
 

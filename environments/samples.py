@@ -68,6 +68,10 @@ def may_measure(environment_id: UUID, *, limit_s: float) -> bool:
     return cache.add(f"{_key(environment_id)}:asking", 1, timeout=max(1, round(limit_s)))
 
 
+def is_being_measured(environment_id: UUID) -> bool:
+    return cache.get(f"{_key(environment_id)}:asking") is not None
+
+
 def measured(environment_id: UUID, sample: Sample | None) -> None:
     """The machine was asked; None: it didn't answer."""
     if sample is not None:

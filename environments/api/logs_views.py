@@ -86,6 +86,8 @@ class LogsSerializer(serializers.Serializer):
 
 
 class LogsViewSet(EnvironmentsViewSet):
+    """The newest log lines, oldest first; only our own where the machine can't be reached."""
+
     @extend_schema(parameters=[LogsQuery], responses=LogsSerializer)
     async def aretrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
         form = LogsQuery(data=request.query_params.dict())

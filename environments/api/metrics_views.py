@@ -49,6 +49,8 @@ class MetricsSerializer(serializers.Serializer):
 
 
 class MetricsViewSet(EnvironmentsViewSet):
+    """How busy the machine is now, and was; the last answer where it gives none within 5 s."""
+
     @extend_schema(parameters=[MetricsQuery], responses=MetricsSerializer)
     async def aretrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
         query = MetricsQuery(data=request.query_params.dict())

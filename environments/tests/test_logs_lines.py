@@ -285,3 +285,36 @@ def test_what_is_no_file_holds_nothing_up(tmp_path: Path) -> None:
     (logs / "nowhere.log").symlink_to("/no/such/file")
     write(logs / "real.log", "here\n")
     assert [line.message for line in run(tmp_path)] == ["here"]
+
+
+JOURNALCTL = """\
+#!/bin/sh
+echo "$@" >> "$HOME/asked"
+case "$*" in
+*"-p err"*) echo "2026-03-01T10:00:01+0000 box app[7]: it went wrong" ;;
+*"-p warning"*) echo "2026-03-01T10:00:01+0000 box app[7]: it went wrong" ;;
+*) printf "%s\\n" "2026-03-01T10:00:00+0000 box app[7]: fine" "2026-03-01T10:00:01+0000 box app[7]: it went wrong" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("groups", ["devpocket", "devpocket adm", "root"])
+def test_the_journal_of_a_real_machine(groups: str, tmp_path: Path) -> None:
+    """With sudo only where the user's groups don't give the right anyway: each use of it would be a line itself."""
+    programs = tmp_path / "bin"
+    for name, text in {
+        "journalctl": JOURNALCTL,
+        "id": f"#!/bin/sh\necho {groups}\n",
+        "sudo": '#!/bin/sh\n[ "$1" = -n ] || exit 1\nshift\necho sudo >> "$HOME/asked"\nexec "$@"\n',
+    }.items():
+        write(programs / name, text)
+        (programs / name).chmod(0o755)
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["sh", "-c", logs_command(MARK, [Source.SYSTEM])], env=environment, capture_output=True, check=True, text=True
+    )
+    found = [(str(line.level), line.message) for line in parse_logs(done.stdout, MARK, now=NOW)]
+    assert found == [("INFO", "app[7]: fine"), ("ERROR", "app[7]: it went wrong")]
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked.count("sudo") == (3 if groups == "devpocket" else 0)
+    assert all("-q --no-pager -o short-iso -n" in line for line in asked if line != "sudo")

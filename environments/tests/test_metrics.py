@@ -29,6 +29,7 @@ from environments.models import Environment, MetricSample
 from environments.readings import CPUTimes, Reading
 from environments.sampler import Sampler
 from environments.samples import Sample
+from environments.ssh import SSHUnavailable
 from environments.tests.conftest import Until
 from environments.tests.homes import home_of, shell_in
 from environments.tests.sshd import Machine, Process, eventually, never
@@ -152,6 +153,27 @@ async def test_two_processes_ask_the_machine_once(home: Environment, machine: Ma
     machine.serve, commands = counted(machine.serve)
     first, second = await asyncio.gather(Collector().fresh(home), Collector().fresh(home))
     assert (first, len(commands)) == (second, 1)
+
+
+async def test_when_another_process_gets_no_answer_nobody_waits_on(
+    home: Environment, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, go = asyncio.get_running_loop(), asyncio.Event()
+    is_being_measured = samples.is_being_measured
+
+    def seen(environment_id: uuid.UUID) -> bool:
+        loop.call_soon_threadsafe(go.set)
+        return is_being_measured(environment_id)
+
+    async def serve(process: Process) -> None:
+        await go.wait()
+        await saying("nothing of use")(process)
+
+    monkeypatch.setattr(samples, "is_being_measured", seen)
+    machine.serve, commands = counted(serve)
+    outcomes = await asyncio.gather(Collector().fresh(home), Collector().fresh(home), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [SSHUnavailable] * 2
+    assert len(commands) == 1
 
 
 async def test_whoever_leaves_takes_nothing_from_the_others(home: Environment, machine: Machine) -> None:
