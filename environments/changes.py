@@ -116,11 +116,13 @@ def environment_resize(
         if disk_gb < environment.disk_gb:
             message = f"Its disk of {environment.disk_gb} GB doesn't fit this size, which has {disk_gb} GB."
             raise InvalidInput.field("size", message)
+        # A hibernated one has no machine: the next is made with the whole disk of its size.
+        is_disk_new = is_disk_resized or environment.droplet_id is None
         target = {
             "size": size,
             "memory_mb": memory_mb,
             "vcpus": vcpus,
-            "disk_gb": disk_gb if is_disk_resized else environment.disk_gb,
+            "disk_gb": disk_gb if is_disk_new else environment.disk_gb,
             "price_usd_per_hour": price_usd_per_hour,
             "disk": is_disk_resized,
         }

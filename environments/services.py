@@ -209,7 +209,8 @@ def lock_environment(environment_id: UUID, owner_id: UUID | None) -> Environment
 
 def row_change(environment: Environment, **columns: Any) -> None:
     """Write these columns of a locked row, and tell those who wait for its changes."""
-    Environment.objects.filter(pk=environment.pk).update(**{"updated_at": timezone.now(), **columns})
+    columns = {"updated_at": timezone.now(), **columns}
+    Environment.objects.filter(pk=environment.pk).update(**columns)
     for name, value in columns.items():
         setattr(environment, name, value)
     nudge_on_commit(environment_group(environment.pk), "environment.changed")
