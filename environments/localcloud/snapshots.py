@@ -34,9 +34,8 @@ class Snapshots:
         for content in directory.iterdir():
             if content.name not in self._store.snapshots:
                 await in_thread(remove_tree, content)
-        images = {str(droplet.image) for droplet in self._store.droplets.values()}
         deleted = [snapshot for snapshot in self._store.snapshots.values() if snapshot.deleted]
-        self._store.delete(*(snapshot for snapshot in deleted if snapshot.id not in images))
+        self._store.delete(*(snapshot for snapshot in deleted if not self._is_named(snapshot)))
         self._doomed.update(snapshot.id for snapshot in deleted)
         self.tidy()
 
@@ -137,13 +136,19 @@ class Snapshots:
 
     def delete(self, snapshot: Snapshot) -> None:
         """Remove a snapshot. Its content stays as long as a droplet or volume is being made from it."""
-        if any(str(droplet.image) == snapshot.id for droplet in self._store.droplets.values()):
+        if self._is_named(snapshot):
             snapshot.deleted, snapshot.tags = True, []
             self._store.save(snapshot)
         else:
             self._store.delete(snapshot)
         self._doomed.add(snapshot.id)
         self.tidy()
+
+    def _is_named(self, snapshot: Snapshot) -> bool:
+        """Whether a droplet has it as its image, or is about to."""
+        if snapshot.id in self._needed():
+            return True
+        return any(str(droplet.image) == snapshot.id for droplet in self._store.droplets.values())
 
     # ---- contents ----
 
@@ -159,10 +164,8 @@ class Snapshots:
             self._readers[snapshot_id] -= 1
             self.tidy()
 
-    def tidy(self) -> None:
-        """Remove the contents of deleted snapshots that nobody needs any more."""
-        if not self._doomed:
-            return
+    def _needed(self) -> set[str]:
+        """The snapshots from which something is being made, or will be by an action that is under way."""
         needed = {snapshot_id for snapshot_id, readers in self._readers.items() if readers}
         for action in self._store.actions_under_way():
             droplet = self._store.droplets.get(action.droplet_id or 0)
@@ -170,6 +173,10 @@ class Snapshots:
                 needed.add(str(droplet.image))
             elif action.type == "rebuild":
                 needed.add(str(action.details["image"]))
-        for snapshot_id in self._doomed - needed:
+        return needed
+
+    def tidy(self) -> None:
+        """Remove the contents of deleted snapshots that nobody needs any more."""
+        for snapshot_id in self._doomed - self._needed() if self._doomed else ():
             self._doomed.discard(snapshot_id)
             self._tasks.start(in_thread(remove_tree, self._content(snapshot_id)), name=f"remove-{snapshot_id}")

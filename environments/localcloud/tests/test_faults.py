@@ -163,6 +163,16 @@ async def test_an_action_still_hangs_after_a_restart(settings: Settings, validat
         assert (await api.droplet(droplet))["status"] == "active"
 
 
+async def test_a_create_that_hangs_leaves_the_droplet_new(api: Api) -> None:
+    await add(api, fault="action_hang")
+    stuck = await api.create("stuck")
+    await api.until_status(await api.create("other"), "active")
+    assert (await api.droplet(stuck))["status"] == "new"
+    answer = await api.call("POST", f"/v2/droplets/{stuck}/actions", {"type": "power_on"})
+    assert answer.status == 422
+    await api.ok("DELETE", f"/v2/droplets/{stuck}")
+
+
 async def test_an_action_can_be_refused_as_if_another_were_pending(api: Api, box: Box) -> None:
     answer = await api.call("POST", f"/v2/droplets/{box.id}/actions", {"type": "power_off"}, fault="pending")
     assert (answer.status, answer.body["message"]) == (422, "Droplet already has a pending event.")

@@ -10,12 +10,14 @@ from typing import Any
 
 import asyncssh
 import pytest
+import requests
 
 from environments.localcloud.processes import find_pids
 from environments.localcloud.server import running
 from environments.localcloud.settings import Settings
 from environments.localcloud.tests.conftest import (
     HOME_MOUNT,
+    REGION,
     Api,
     Login,
     Running,
@@ -115,9 +117,8 @@ async def test_actions_in_progress_are_carried_out(settings: Settings, validator
 MANY = 3000  # files: their copy takes long enough to be killed in
 
 
-async def killed_in_a_copy(run: Running, droplet: int, place: Path, **action: Any) -> int:
-    """Start an action, and kill the cloud as soon as there is an unfinished copy; returns the action's id."""
-    answer = await run.api.ok("POST", f"/v2/droplets/{droplet}/actions", action)
+async def kill_in_a_copy(run: Running, place: Path) -> None:
+    """Kill the cloud as soon as there is an unfinished copy."""
 
     async def is_copying() -> bool:
         return any(name.startswith(PARTIAL) for name in await asyncio.to_thread(os.listdir, place))
@@ -125,6 +126,12 @@ async def killed_in_a_copy(run: Running, droplet: int, place: Path, **action: An
     await eventually(is_copying)
     await run.end(signal.SIGKILL)
     assert await is_copying(), "it was in the middle"
+
+
+async def killed_in_a_copy(run: Running, droplet: int, place: Path, **action: Any) -> int:
+    """Start an action, and kill the cloud while that copies; returns the action's id."""
+    answer = await run.api.ok("POST", f"/v2/droplets/{droplet}/actions", action)
+    await kill_in_a_copy(run, place)
     return int(answer["action"]["id"])
 
 
@@ -152,13 +159,42 @@ async def test_a_snapshot_and_a_rebuild_killed_in_the_middle_are_done_again(
         assert len(os.listdir(box.disk / "many")) == MANY
         async with box.connect() as connection:
             assert (await connection.run("echo up")).stdout == "up\n"
+        copy = await run.api.create("copy", image=snapshot)
+        await kill_in_a_copy(run, droplets)
+    async with subprocess_cloud(settings, validator) as run:
+        await run.api.until_status(copy, "active")
+        assert len(os.listdir(droplets / str(copy) / "many")) == MANY
         action = await killed_in_a_copy(run, box.id, snapshots, type="snapshot", name="again")
-        copy = await asyncio.to_thread(os.listdir, snapshots)
-    assert len(copy) == 2
+    assert len(os.listdir(snapshots)) == 2
     async with subprocess_cloud(settings, validator) as run:
         await run.api.ok("DELETE", f"/v2/droplets/{box.id}")
         assert (await run.api.until_ended(action))["status"] == "errored"
         assert await eventually(lambda: has_only(snapshots, str(snapshot)))
+
+
+async def test_of_a_volume_copied_when_the_cloud_was_killed_nothing_is_left(settings: Settings, validator: Any) -> None:
+    volumes, snapshots = settings.state / "volumes", settings.state / "snapshots"
+    async with subprocess_cloud(settings, validator) as run:
+        volume = await run.api.volume("data")
+        saved = (await run.api.ok("POST", f"/v2/volumes/{volume}/snapshots", {"name": "saved"}))["snapshot"]["id"]
+        for number in range(MANY):
+            (volumes / volume / str(number)).write_text("x")
+            (snapshots / saved / str(number)).write_text("x")
+        lost = asyncio.create_task(run.api.call("POST", f"/v2/volumes/{volume}/snapshots", {"name": "lost"}))
+        await kill_in_a_copy(run, snapshots)
+        with pytest.raises(requests.ConnectionError):
+            await lost
+    async with subprocess_cloud(settings, validator) as run:
+        assert os.listdir(snapshots) == [saved]
+        copy = {"name": "copy", "size_gigabytes": 10, "region": REGION, "snapshot_id": saved}
+        lost = asyncio.create_task(run.api.call("POST", "/v2/volumes", copy))
+        await kill_in_a_copy(run, volumes)
+        with pytest.raises(requests.ConnectionError):
+            await lost
+    async with subprocess_cloud(settings, validator) as run:
+        assert os.listdir(volumes) == [volume]
+        made = (await run.api.ok("POST", "/v2/volumes", copy))["volume"]["id"]
+        assert len(os.listdir(volumes / made)) == MANY
 
 
 async def has_only(directory: Path, name: str) -> bool:

@@ -23,6 +23,7 @@ from environments.localcloud.tests.conftest import (
     boot,
     eventually,
 )
+from environments.localcloud.trees import Copy
 
 
 async def run(box: Box, command: str, **more: Any) -> str:
@@ -152,6 +153,45 @@ async def test_an_image_deleted_under_a_droplet_is_still_shown(api: Api, box: Bo
     await api.act(copy, "snapshot")
     (image,) = (await api.ok("GET", "/v2/images?private=true"))["images"]
     assert image["distribution"] == "Ubuntu"
+
+
+async def test_a_snapshot_deleted_before_the_rebuild_to_it_is_still_used(
+    settings: Settings, validator: Any, login: Login
+) -> None:
+    async with running(replace(settings, action_s=0.3)) as cloud:
+        api = Api(cloud.url, validator)
+        box = await boot(api, settings.state, login)
+        await run(box, "echo saved > notes")
+        snapshot = await api.snapshot(box.id)
+        await run(box, "rm notes")
+        rebuild = {"type": "rebuild", "image": snapshot}
+        action = (await api.ok("POST", f"/v2/droplets/{box.id}/actions", rebuild))["action"]
+        await api.ok("DELETE", f"/v2/snapshots/{snapshot}")
+        assert (await api.until_ended(action["id"]))["status"] == "completed"
+        assert await run(box, "cat notes") == "saved\n"
+        assert (await api.droplet(box.id))["image"]["status"] == "deleted"
+
+
+async def test_a_rebuild_that_fails_leaves_the_droplet_off_with_its_disk(
+    settings: Settings, validator: Any, login: Login, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(settings) as cloud:
+        api = Api(cloud.url, validator)
+        box = await boot(api, settings.state, login)
+        snapshot = await api.snapshot(box.id)
+        await run(box, "echo mine > notes")
+
+        def fail(copy: Copy) -> int:
+            raise OSError(28, "No space left on device", str(copy.target))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Copy, "run", fail)
+            assert (await api.act(box.id, "rebuild", image=snapshot))["status"] == "errored"
+        droplet = await api.droplet(box.id)
+        assert (droplet["status"], droplet["image"]["slug"]) == ("off", IMAGE)
+        assert "No space left" in caplog.text
+        await api.act(box.id, "power_on")
+        assert await run(box, "cat notes") == "mine\n"
 
 
 NEW = {"name": "box", "size": SIZE, "image": IMAGE, "region": REGION}
