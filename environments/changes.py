@@ -148,9 +148,12 @@ def environment_extend(*, environment_id: UUID, owner_id: UUID) -> Environment:
 
 
 def lease_give_up(*, environment_id: UUID, actor_id: UUID) -> None:
-    """An operator takes the row from whoever works on it; it is looked at anew, at once. Raises: NotFound."""
+    """An operator takes the row from whoever works on it; it is looked at anew, at once. Raises: NotFound.
+
+    Also while it is being torn down, which must come to an end by all means.
+    """
     with transaction.atomic():
-        environment = lock_environment(environment_id, None)
+        environment = lock_environment(environment_id, None, also_deleted=True)
         event_record(
             environment, kind="lease_taken", actor_id=actor_id, message=f"From {environment.lease_owner or 'nobody'}"
         )

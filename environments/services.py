@@ -196,12 +196,16 @@ def _limit_s(environment: Environment, action: str) -> float | None:
     return RESUME_LIMIT_S if is_hibernated and action in ("start", "restart") else None
 
 
-def lock_environment(environment_id: UUID, owner_id: UUID | None) -> Environment:
-    """The row, held until the transaction ends, so that changes of it take turns. Raises: NotFound."""
+def lock_environment(environment_id: UUID, owner_id: UUID | None, *, also_deleted: bool = False) -> Environment:
+    """The row, held until the transaction ends, so that changes of it take turns. Raises: NotFound.
+
+    `also_deleted`: as long as its machine isn't confirmed gone.
+    """
     rows = Environment.objects.select_for_update(of=("self",)).select_related("template", "owner")
     if owner_id is not None:
         rows = rows.filter(owner_id=owner_id)
-    environment = rows.filter(pk=environment_id).exclude(phase=Phase.TERMINATED).first()
+    rows = rows.filter(torn_down_at=None) if also_deleted else rows.exclude(phase=Phase.TERMINATED)
+    environment = rows.filter(pk=environment_id).first()
     if environment is None:
         raise NotFound("There is no such environment.")
     return environment
