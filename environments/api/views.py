@@ -25,8 +25,6 @@ from environments.catalogue import check_fits
 from environments.creation import answer_keep, check_may_create, create_from_request, find_answer
 from environments.selectors import events_of, get_environment
 
-__all__ = ["EnvironmentViewSet", "EventViewSet", "parse_id"]
-
 
 class CreateBucket(Bucket):
     """Creates in an hour, counted by user; more for those who pay for more machines."""
