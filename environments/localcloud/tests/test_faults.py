@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from environments.localcloud.faults import BadFault, Faults, parse_header
+from environments.localcloud.faults import BadFault, Fault, Faults, parse_header
 from environments.localcloud.server import running
 from environments.localcloud.settings import Settings
 from environments.localcloud.tests.conftest import (
@@ -320,3 +320,31 @@ async def test_a_request_that_is_cut_short_does_nothing(api: Api) -> None:
         return (await api.call("GET", "/v2/tags/half")).status == 404
 
     assert await eventually(is_absent)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "path", "action_type", "fits"),
+    [
+        ("pending", "POST", "/v2/droplets/1/actions", "reboot", True),
+        ("pending", "POST", "/v2/droplets/actions", "reboot", True),
+        ("pending", "GET", "/v2/droplets/1/actions", "", False),
+        ("action_hang", "POST", "/v2/volumes/x/actions", "attach", True),
+        ("action_hang", "POST", "/v2/droplets", "", True),
+        ("action_error", "POST", "/v2/volumes", "", False),
+        ("never_active", "POST", "/v2/droplets", "", True),
+        ("never_active", "POST", "/v2/droplets/1/actions", "rebuild", False),
+        ("late_listing", "POST", "/v2/volumes", "", True),
+        ("late_listing", "POST", "/v2/droplets/1/actions", "snapshot", True),
+        ("late_listing", "POST", "/v2/droplets/1/actions", "reboot", False),
+        ("late_listing", "POST", "/v2/volumes/x/snapshots", "", True),
+        ("vanish", "GET", "/v2/droplets/1", "", True),
+        ("vanish", "POST", "/v2/droplets/1/actions", "reboot", True),
+        ("vanish", "GET", "/v2/droplets", "", False),
+        ("vanish", "DELETE", "/v2/droplets/1", "", False),
+        ("refuse_attached", "POST", "/v2/volumes/x/actions", "detach", False),
+    ],
+)
+def test_a_fault_meets_only_what_it_can_happen_to(
+    kind: str, method: str, path: str, action_type: str, fits: bool
+) -> None:
+    assert Fault(kind).fits(method, path, action_type) is fits

@@ -10,34 +10,6 @@ from environments.localcloud.tests.conftest import Api, faster
 from environments.localcloud.traffic import REQUESTS_KEPT, Traffic
 
 
-@pytest.mark.parametrize(
-    ("kind", "method", "path", "action_type", "fits"),
-    [
-        ("pending", "POST", "/v2/droplets/1/actions", "reboot", True),
-        ("pending", "POST", "/v2/droplets/actions", "reboot", True),
-        ("pending", "GET", "/v2/droplets/1/actions", "", False),
-        ("action_hang", "POST", "/v2/volumes/x/actions", "attach", True),
-        ("action_hang", "POST", "/v2/droplets", "", True),
-        ("action_error", "POST", "/v2/volumes", "", False),
-        ("never_active", "POST", "/v2/droplets", "", True),
-        ("never_active", "POST", "/v2/droplets/1/actions", "rebuild", False),
-        ("late_listing", "POST", "/v2/volumes", "", True),
-        ("late_listing", "POST", "/v2/droplets/1/actions", "snapshot", True),
-        ("late_listing", "POST", "/v2/droplets/1/actions", "reboot", False),
-        ("late_listing", "POST", "/v2/volumes/x/snapshots", "", True),
-        ("vanish", "GET", "/v2/droplets/1", "", True),
-        ("vanish", "POST", "/v2/droplets/1/actions", "reboot", True),
-        ("vanish", "GET", "/v2/droplets", "", False),
-        ("vanish", "DELETE", "/v2/droplets/1", "", False),
-        ("refuse_attached", "POST", "/v2/volumes/x/actions", "detach", False),
-    ],
-)
-def test_a_fault_meets_only_what_it_can_happen_to(
-    kind: str, method: str, path: str, action_type: str, fits: bool
-) -> None:
-    assert Fault(kind).fits(method, path, action_type) is fits
-
-
 def test_the_busiest_minute_is_exact() -> None:
     now = [0.0]
     traffic = Traffic(clock=lambda: now[0])
