@@ -16,6 +16,7 @@ from accounts.models import User
 from accounts.services import Device, SignIn, user_register
 from devpocket.testing.localcloud import LocalCloud
 from devpocket.testing.server import Server
+from devpocket.testing.wire_check import checked
 
 PASSWORD = "Correct-Horse-7"
 
@@ -82,14 +83,17 @@ def user_of() -> Callable[[SignIn], User]:
 
 
 @pytest.fixture(scope="session")
-def localcloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def localcloud(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[LocalCloud]:
     """A local cloud with fast boots, for the whole run; each test uses environments of its own."""
-    with LocalCloud.start(tmp_path_factory.mktemp("cloud")) as cloud:
+    with (
+        LocalCloud.start(tmp_path_factory.mktemp("cloud")) as cloud,
+        checked(cloud, tmp_path_factory.mktemp("wire"), worker_id),
+    ):
         yield cloud
 
 
 @pytest.fixture(scope="session")
 def server(localcloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The real server process with a database of its own, on the local cloud."""
-    with Server.start(localcloud.url, Path(tmp_path_factory.mktemp("server"))) as running:
+    with Server.start(localcloud.client_url, Path(tmp_path_factory.mktemp("server"))) as running:
         yield running

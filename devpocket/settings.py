@@ -221,6 +221,7 @@ DO_DEFAULT_REGION: str = env.str("DO_DEFAULT_REGION", "nyc3")
 DROPLET_SSH_PORT: int = env.int("DROPLET_SSH_PORT", 22)
 CLOUD_POLL_SECONDS: float = env.float("CLOUD_POLL_SECONDS", 2.0)  # one listing for all waiting rows, at most this often
 INSTALL_TIMEOUT_MINUTES: int = env.int("INSTALL_TIMEOUT_MINUTES", 15)
+DEADLINE_SCALE: float = env.float("DEADLINE_SCALE", 1.0)  # multiplies every phase's limit: tests shorten them
 ACTION_WAIT_SECONDS: float = min(20.0, env.float("ACTION_WAIT_SECONDS", 0.0))  # how long start, stop ... may wait
 LEASE_SECONDS: float = env.float("LEASE_SECONDS", 30.0)  # what a killed process held is free after this
 # What all server processes together may ask of the cloud; its own limits are 250 and 5,000.

@@ -40,6 +40,7 @@ IDLE_LOOK_S = 2.0  # how soon rows changed by another process are noticed
 LOOK_AT_MOST_EVERY_S = 0.1
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 1.0, 60.0
 FINISH_LIMIT_S = 8.0  # what steps under way get when the process is told to end
+NOT_FOUND_TRIES = 5
 PACE = 1.0  # tests look more often than a real cloud should be asked
 TOLD_AFTER_S = 10.0  # who waits for longer than this is told that it is the cloud's doing
 
@@ -179,6 +180,8 @@ class Provisioner:
             return backoff_s(failures), failures
         if environment.phase in (Phase.RUNNING, Phase.STOPPED, Phase.ERROR):  # a chore, not the machine's life
             return backoff_s(failures), failures
+        if isinstance(error, CloudNotFound) and failures <= NOT_FOUND_TRIES:
+            return backoff_s(failures), failures  # gone since the last listing: the next step finds out what that means
         try:
             await tools.record_error(
                 environment, "cloud_error", f"The cloud refused a step: {str(error).partition(': ')[2] or error}"

@@ -36,7 +36,9 @@ def phase_columns(phase: Phase, *, limit_s: float | None = None) -> dict[str, An
         columns["progress"] = FIRST_PROGRESS[phase]
     if phase != Phase.CONFIGURING:  # which has to end within the time of `installing`
         limit_s = limit_s or deadline_s(phase, install_timeout_minutes=settings.INSTALL_TIMEOUT_MINUTES)
-        columns["deadline_at"] = now + timedelta(seconds=limit_s) if limit_s is not None else None
+        columns["deadline_at"] = (
+            now + timedelta(seconds=limit_s * settings.DEADLINE_SCALE) if limit_s is not None else None
+        )
     if phase != Phase.ERROR:
         columns |= {"error_code": "", "error_message": "", "error_phase": "", "error_at": None}
     if phase != Phase.RUNNING:

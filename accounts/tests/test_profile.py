@@ -186,7 +186,7 @@ def test_the_stats_have_these_keys_and_types(path: str, ann: SignIn, ben: SignIn
 
 
 def test_an_unlimited_plan_has_no_maximum(ann: SignIn, client: APIClient, settings: Any) -> None:
-    settings.PLANS = {**settings.PLANS, "pro": {"max_environments": None, "max_storage_gb": 100}}
+    settings.PLANS = {**settings.PLANS, "pro": {**settings.PLANS["pro"], "max_environments": None}}
     User.objects.update(plan="pro")
     body = wire.decode(client.get(f"{ME}/stats"))
     assert body["limits"] == {"max_environments": None, "used": 0}

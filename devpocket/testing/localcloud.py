@@ -16,10 +16,13 @@ SSH_PORT = 2222
 
 
 class LocalCloud:
-    """`url`: its API; the methods are its admin endpoints, and plain requests of the API."""
+    """`url`: its API; the methods are its admin endpoints, and plain requests of the API.
+
+    `client_url`: where the product's own client is to go, which may be a proxy that judges what it says and hears.
+    """
 
     def __init__(self, process: Process, url: str) -> None:
-        self.process, self.url = process, url
+        self.process, self.url, self.client_url = process, url, url
 
     @classmethod
     @contextmanager

@@ -43,9 +43,13 @@ class Proxy:
 
     def violations(self) -> list[Any]:
         """End the proxy and give what it found wrong; its exit status says the same."""
+        return list(self.report()["violations"])
+
+    def report(self) -> dict[str, Any]:
+        """End the proxy and give all of what it wrote: `operations` (id: statuses), `violations`, ..."""
         status = self.process.stop()
-        found = list(json.loads(self._report.read_text())["violations"])
-        assert (status != 0) == bool(found), self.process.output()
+        found: dict[str, Any] = json.loads(self._report.read_text())
+        assert (status != 0) == bool(found["violations"]), self.process.output()
         return found
 
 
@@ -54,8 +58,10 @@ def checking_proxy(upstream: str, directory: Path) -> Iterator[Proxy]:
     """A proxy in front of `upstream` that judges both sides."""
     load_validator()
     report = directory / "report.json"
+    record = directory / "exchanges.jsonl"
+    listen = ["proxy", "--listen", "127.0.0.1:0", "--upstream", upstream]
     process = Process(
-        [str(VALIDATOR), "proxy", "--listen", "127.0.0.1:0", "--upstream", upstream, "--report", str(report)],
+        [str(VALIDATOR), *listen, "--report", str(report), "--record", str(record)],
         environment={"PYTHONUNBUFFERED": "1"},
         log=directory / "validator.log",
         ready="listening on ",

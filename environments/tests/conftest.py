@@ -28,7 +28,7 @@ def templates(db: None) -> None:
 @pytest.fixture
 def cloud(localcloud: LocalCloud, settings: Any) -> Iterator[LocalCloud]:
     """The local cloud, with this process's cloud client on it; well-behaved before and after."""
-    settings.DO_API_URL = localcloud.url
+    settings.DO_API_URL = localcloud.client_url
     cloudapi.forget_clients()
     localcloud.behave()
     yield localcloud
