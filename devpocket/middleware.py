@@ -9,9 +9,12 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 import structlog
+from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import async_only_middleware
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from devpocket.errors import HTTP_CODES, INTERNAL_ERROR_TEXT, error_body
 from devpocket.throttling import Standing
@@ -36,6 +39,25 @@ CSP_PAGE = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; "
     "form-action 'self'; base-uri 'none'"
 )
+
+
+@async_only_middleware
+def static_files(
+    get_response: Callable[[HttpRequest], Awaitable[HttpResponse]],
+) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+    """WhiteNoise for the paths that are its own. As a middleware it is sync: every request would keep a thread for as
+    long as its view takes, and the views that wait for a machine would hold up all others.
+    """
+    serve = WhiteNoiseMiddleware(lambda request: None)
+
+    async def middleware(request: HttpRequest) -> HttpResponse:
+        if request.path_info.startswith(settings.STATIC_URL):
+            found: HttpResponse | None = await sync_to_async(serve, thread_sensitive=False)(request)
+            if found is not None:
+                return found
+        return await get_response(request)
+
+    return middleware
 
 
 @async_only_middleware

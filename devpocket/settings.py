@@ -77,7 +77,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "devpocket.middleware.api_edge",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "devpocket.middleware.static_files",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

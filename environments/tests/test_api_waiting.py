@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from channels.db import database_sync_to_async
 from django.test import AsyncClient
-from django.utils.module_loading import import_string
 
 from accounts.services import SignIn
 from environments.lifecycle import Phase
@@ -43,8 +42,6 @@ class Phone:
 @pytest.fixture
 def phone(ann: SignIn, settings: Any) -> Phone:
     settings.ACTION_WAIT_SECONDS = 20
-    # A middleware without async support has each request keep a thread, and those of a test share one.
-    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if getattr(import_string(name), "async_capable", False)]
     return Phone(ann, home_of(ann.user, droplet_id=1))
 
 
