@@ -9,7 +9,8 @@ from typing import Any
 from channels.db import database_sync_to_async
 
 from devpocket.testing.localcloud import LocalCloud
-from environments import connections, services
+from environments import changes, connections, services
+from environments.catalogue import sizes
 from environments.lifecycle import Phase
 from environments.models import Environment
 from environments.ssh import Result
@@ -56,3 +57,21 @@ async def run_on(row: Environment, command: str) -> str:
     target = await database_sync_to_async(connections.target_for)(row)
     result: Result = await connections.pool.run(target, command, timeout_s=10)
     return result.stdout.strip()
+
+
+async def resize(row: Environment, slug: str, *, disk: bool = False) -> None:
+    def ask() -> None:
+        size = next(size for size in sizes() if size.slug == slug)
+        changes.environment_resize(
+            environment_id=row.pk,
+            owner_id=row.owner_id,
+            actor_id=row.owner_id,
+            size=slug,
+            memory_mb=size.memory_mb,
+            vcpus=size.vcpus,
+            disk_gb=size.disk_gb,
+            price_usd_per_hour=size.price_usd_per_hour,
+            is_disk_resized=disk,
+        )
+
+    await database_sync_to_async(ask)()

@@ -14,7 +14,6 @@ from django.utils import timezone
 from accounts.services import SignIn
 from devpocket.testing.localcloud import LocalCloud
 from environments import changes, snapshots
-from environments.catalogue import sizes
 from environments.lifecycle import Desired, Phase
 from environments.models import Environment, Snapshot
 from environments.tests.conftest import Until
@@ -27,6 +26,7 @@ from environments.tests.life import (
     change,
     is_gone,
     is_running,
+    resize,
     run_on,
 )
 
@@ -66,24 +66,6 @@ async def snapshot_of(row: Environment, until: Until, **wanted: Any) -> Snapshot
 
     await until(row, lambda _: Snapshot.objects.get(pk=made.pk).status != Snapshot.Status.PENDING)
     return await database_sync_to_async(read)()
-
-
-async def resize(row: Environment, slug: str, *, disk: bool = False) -> None:
-    def ask() -> None:
-        size = next(size for size in sizes() if size.slug == slug)
-        changes.environment_resize(
-            environment_id=row.pk,
-            owner_id=row.owner_id,
-            actor_id=row.owner_id,
-            size=slug,
-            memory_mb=size.memory_mb,
-            vcpus=size.vcpus,
-            disk_gb=size.disk_gb,
-            price_usd_per_hour=size.price_usd_per_hour,
-            is_disk_resized=disk,
-        )
-
-    await database_sync_to_async(ask)()
 
 
 # --- Restart

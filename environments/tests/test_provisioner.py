@@ -77,34 +77,6 @@ async def test_stop_and_start_keep_the_machine_and_its_files(
     await assert_one_of_each(cloud, again)
 
 
-@pytest.mark.parametrize(
-    "phase", [Phase.CREATING, Phase.PROVISIONING, Phase.INSTALLING, Phase.CONFIGURING, Phase.RUNNING, Phase.STOPPING]
-)
-async def test_delete_in_every_phase_leaves_nothing_behind(
-    phase: Phase, ann: SignIn, create: Create, cloud: LocalCloud, until: Until
-) -> None:
-    row = await database_sync_to_async(create)(ann)
-    if phase == Phase.STOPPING:
-        await until(row, is_running)
-        await act(row, "stop")
-    else:
-        order = list(Phase)
-        await until(row, lambda now: order.index(Phase(now.phase)) >= order.index(phase))
-    await act(row, "delete")
-    gone = await until(row, is_gone)
-    assert (gone.phase, gone.desired_state) == (Phase.TERMINATED, Desired.DELETED)
-    await assert_none_left(cloud, gone)
-
-
-async def test_delete_goes_on_until_the_cloud_confirms(
-    ann: SignIn, create: Create, cloud: LocalCloud, until: Until
-) -> None:
-    row = await until(await database_sync_to_async(create)(ann), is_running)
-    await asyncio.to_thread(cloud.misbehave, "status", status=503, method="DELETE", count=4)
-    await act(row, "delete")
-    await assert_none_left(cloud, await until(row, is_gone))
-
-
 async def test_a_droplet_that_vanishes_is_told(ann: SignIn, create: Create, cloud: LocalCloud, until: Until) -> None:
     row = await until(await database_sync_to_async(create)(ann), is_running)
     await asyncio.to_thread(cloud.ask, "POST", f"/_localcloud/droplets/{row.droplet_id}/vanish")
