@@ -287,6 +287,7 @@ SPECTACULAR_SETTINGS = {
 
 LIFESPAN_SERVICES = [
     "accounts.mailer.lifespan",
+    "environments.cloudapi.lifespan",
     "environments.connections.lifespan",
     "terminals.lifespan.lifespan",
     "environments.provisioner.lifespan",

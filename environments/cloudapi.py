@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import TypeVar
 
@@ -62,6 +63,8 @@ def forget_clients() -> None:
     """Close all of them: the next call makes them anew, from the settings as they are then."""
     for made in (*map(client, Priority), impatient_client(), _prober()):
         made.close()
+    for priority in Priority:
+        gate(priority).close()  # whoever waits there calls no more
     for maker in (client, impatient_client, _prober, gate):
         maker.cache_clear()
 
@@ -106,6 +109,14 @@ async def call(
             log.error("cloud_token_refused", error=str(error), cloud_request_id=error.request_id)
             await asyncio.to_thread(budget.hold, TOKEN_REFUSED_HOLD_S)
         raise
+
+
+@asynccontextmanager
+async def lifespan() -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        forget_clients()
 
 
 class _Readiness:

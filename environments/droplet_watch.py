@@ -7,6 +7,7 @@ it always costs the same share of the calls that the cloud allows.
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,8 @@ log = structlog.get_logger(__name__)
 VIEW, TAKEN_AT, LISTER, DRIFT = "droplets:view", "droplets:taken-at", "droplets:lister", "droplets:drift"
 KEEP_S = 300
 LISTER_S = 20  # a process that was killed while it listed
+SOON_S = 0.15  # what a listing takes
+REST_MAX_S = 30.0
 DRIFT_EVERY_S = 30.0  # changes made outside are noticed within 60 s (contract 6.3): this, the listing, and a look
 
 
@@ -36,6 +39,8 @@ class DropletWatch:
     def __init__(self, owner: str) -> None:
         self.owner = owner
         self.view: CloudView | None = None
+        self._failures = 0
+        self._resting_until = 0.0  # by the monotonic clock: after a listing that failed
         # Held here: looked up in a thread, Django would make a new one, with connections of its own, each time.
         self._cache = caches["default"]
 
@@ -45,13 +50,12 @@ class DropletWatch:
 
     def next_in_s(self) -> float:
         """When there will be a newer one, if somebody goes on asking for it."""
-        if self.view is None:
-            return 0.1
-        return max(0.1, self.interval_s - _age_s(self.view.taken_at) + 0.1)
+        until_due_s = self.interval_s - _age_s(self.view.taken_at) if self.view else 0.0
+        return max(SOON_S, until_due_s + SOON_S, self._resting_until - time.monotonic())
 
     async def refresh(self, *, waits: bool) -> None:
         """Have a listing that is as new as it may be: `waits`, whether an environment waits for it."""
-        if self._is_new_enough(waits):
+        if self._is_new_enough(waits) or time.monotonic() < self._resting_until:
             return
         shared = await asyncio.to_thread(self._shared)
         if shared is not None and (self.view is None or shared.taken_at > self.view.taken_at):
@@ -82,7 +86,10 @@ class DropletWatch:
             droplets = await cloudapi.call(lambda cloud: cloud.droplets_by_tag(SHARED_TAG), priority=priority)
         except CloudError as error:
             log.warning("cloud_listing_failed", error=str(error), cloud_request_id=error.request_id)
+            self._failures += 1
+            self._resting_until = time.monotonic() + min(REST_MAX_S, self.interval_s * 2 ** min(self._failures, 6))
             return
+        self._failures = 0
         by_tag: dict[str, list[Droplet]] = {}
         for droplet in droplets:
             for tag in droplet.tags:

@@ -7,12 +7,15 @@ and what exists is found by the tag that the row gives (`Environment.tag`).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
-from environments.lifecycle import Desired, Phase
-from environments.models import Environment
+from environments.lifecycle import Desired, Phase, deadline_s
+from environments.models import Environment, Snapshot
 from environments.steps import power, up
+from environments.steps.snapshots import find_pending, make
 from environments.steps.teardown import tear_down
 from environments.steps.tools import NEXT_VIEW, SHARED_TAG, ActionFailed, CloudView, NextLook, Tools
 
@@ -24,6 +27,8 @@ async def step(environment: Environment, tools: Tools) -> NextLook:
     if environment.desired_state == Desired.DELETED:
         return await tear_down(environment, tools)
     phase = Phase(environment.phase)
+    if phase in USES_DROPLET and (pending := await tools.read(lambda: find_pending(environment))) is not None:
+        return await _let_it_finish(environment, tools, pending)
     if environment.deadline_at is not None and timezone.now() > environment.deadline_at:
         await tools.record_error(environment, f"{phase}_timeout", f"This took too long and was given up: {phase}.")
         return None
@@ -36,6 +41,15 @@ async def step(environment: Environment, tools: Tools) -> NextLook:
         message = f"The cloud began this several times and never completed it: {error.kind}."
         await tools.record_error(environment, f"{error.kind}_failed", message)
         return None
+
+
+async def _let_it_finish(environment: Environment, tools: Tools, pending: Snapshot) -> NextLook:
+    """A snapshot under way comes first; the phase gets its time afterwards. The snapshot has a deadline of its own."""
+    limit_s = deadline_s(Phase(environment.phase), install_timeout_minutes=settings.INSTALL_TIMEOUT_MINUTES)
+    begins_at = timezone.now() + timedelta(seconds=(limit_s or 0.0) * settings.DEADLINE_SCALE)
+    if environment.deadline_at is not None and environment.deadline_at < begins_at:
+        await tools.record_facts(environment, deadline_at=begins_at)
+    return await make(environment, tools, pending)
 
 
 HANDLERS: dict[Phase, Callable[[Environment, Tools], Awaitable[NextLook]]] = {
@@ -51,9 +65,8 @@ HANDLERS: dict[Phase, Callable[[Environment, Tools], Awaitable[NextLook]]] = {
     Phase.STOPPED: power.check_stopped,
     Phase.ERROR: power.check_error,
 }
-WAITING_FOR_DROPLET = frozenset(
-    {Phase.PROVISIONING, Phase.STARTING, Phase.STOPPING, Phase.RESTARTING, Phase.RESIZING, Phase.TERMINATED}
-)
+USES_DROPLET = frozenset({Phase.STARTING, Phase.STOPPING, Phase.RESTARTING, Phase.RESIZING})
+WAITING_FOR_DROPLET = frozenset({Phase.PROVISIONING, Phase.TERMINATED, *USES_DROPLET})
 
 
 def needs_view(environment: Environment) -> bool:

@@ -9,7 +9,7 @@ from environments.lifecycle import Desired, Phase
 from environments.models import Environment, Snapshot
 from environments.selectors import find_hibernation
 from environments.snapshots import pending_snapshot
-from environments.steps.snapshots import make, snapshots_to_work_on, work_on_snapshots
+from environments.steps.snapshots import make, work_on_snapshots
 from environments.steps.tools import (
     LATER_S,
     NEXT_VIEW,
@@ -57,21 +57,18 @@ async def _hibernate(environment: Environment, tools: Tools) -> NextLook:
         await ask_to_switch_off(environment, tools, droplet)
         return NEXT_VIEW
     snapshot = await tools.read(lambda: _hibernation_snapshot(environment))
-    if snapshot.kind == Snapshot.Kind.HIBERNATION and snapshot.status == Snapshot.Status.ERROR:
+    if snapshot.status == Snapshot.Status.ERROR:
         raise ActionFailed("snapshot")
     return await make(environment, tools, snapshot)
 
 
 def _hibernation_snapshot(environment: Environment) -> Snapshot:
-    """The one to make: one that its owner asked for comes first. In error: it was tried in this phase, and failed."""
-    pending = next((one for one in snapshots_to_work_on(environment) if one.status == Snapshot.Status.PENDING), None)
-    if pending is not None:
-        return pending
-    tried = environment.snapshots.filter(
-        kind=Snapshot.Kind.HIBERNATION, created_at__gte=environment.phase_changed_at, deleted_at=None
-    ).first()
+    """The one that is under way, also from an earlier try; the one that was tried in this phase; or a new one."""
+    ours = environment.snapshots.filter(kind=Snapshot.Kind.HIBERNATION)
+    tried = ours.filter(created_at__gte=environment.phase_changed_at, deleted_at=None)
+    begun = ours.filter(status=Snapshot.Status.PENDING).first() or tried.first()
     name = f"{environment.slug}-hibernation"
-    return tried or pending_snapshot(environment, name=name, kind=Snapshot.Kind.HIBERNATION)
+    return begun or pending_snapshot(environment, name=name, kind=Snapshot.Kind.HIBERNATION)
 
 
 async def _destroy_droplet(environment: Environment, tools: Tools) -> NextLook:

@@ -12,6 +12,13 @@ from environments.steps.tools import ACTION_REPEAT_S, LATER_S, NextLook, Tools, 
 
 log = structlog.get_logger(__name__)
 
+FAST_S, SLOW_S = 30.0, 5.0  # how long it is looked at every 2 s, and how often after that
+
+
+def find_pending(environment: Environment) -> Snapshot | None:
+    """The one that its owner asked for and that is being made: the droplet can do nothing else meanwhile."""
+    return environment.snapshots.filter(status=Snapshot.Status.PENDING, kind=Snapshot.Kind.USER).first()
+
 
 def snapshots_to_work_on(environment: Environment) -> list[Snapshot]:
     """Pending and unwanted ones, the pending one first: what is under way comes to its end before all else."""
@@ -44,7 +51,7 @@ async def make(environment: Environment, tools: Tools, snapshot: Snapshot) -> Ne
         if action.status == "errored":
             return await _fail(environment, tools, snapshot, "the cloud could not make it")
         if action.status != "completed":
-            return LATER_S
+            return LATER_S if age_s(snapshot.created_at) < FAST_S else SLOW_S
         found = await tools.cloud(lambda cloud: cloud.droplet_snapshots(droplet_id))
     except CloudNotFound:
         return await _fail(environment, tools, snapshot, "the machine is gone")
@@ -118,5 +125,9 @@ async def _remove(environment: Environment, tools: Tools, snapshot: Snapshot) ->
         everything = await tools.cloud(lambda cloud: cloud.snapshots())
         snapshot_id = next((one.id for one in everything if one.name == snapshot.cloud_name), None)
     if snapshot_id is not None:
-        await tools.cloud(lambda cloud: cloud.snapshot_delete(snapshot_id))
+        try:
+            await tools.cloud(lambda cloud: cloud.snapshot_delete(snapshot_id))
+        except CloudRejected as error:
+            if error.status != 400:  # the id is no snapshot (any more): FACTS, Snapshots
+                raise
     await tools.forget_snapshot(environment, snapshot)
