@@ -21,6 +21,12 @@ WAIT_S = 20
 
 
 @pytest.fixture
+def pat(sign_up: Callable[..., SignIn]) -> SignIn:
+    """Somebody on a plan with several sizes."""
+    return sign_up("pat", plan="pro", is_verified=True)
+
+
+@pytest.fixture
 def templates(db: None) -> None:
     import_templates()
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 
+from accounts.services import SignIn
 from devpocket.testing.localcloud import LocalCloud
-from environments import changes, connections, services
+from environments import changes, connections, services, snapshots
 from environments.catalogue import sizes
 from environments.lifecycle import Phase
-from environments.models import Environment
+from environments.models import Environment, Snapshot
 from environments.ssh import Result
+from environments.tests.conftest import Until
 
 Create = Callable[..., Environment]
 
@@ -75,3 +77,33 @@ async def resize(row: Environment, slug: str, *, disk: bool = False) -> None:
         )
 
     await database_sync_to_async(ask)()
+
+
+def is_stopped(row: Environment) -> bool:
+    return row.phase == Phase.STOPPED and row.next_step_at is None
+
+
+async def running(pat: SignIn, create: Create, until: Until) -> Environment:
+    return await until(await database_sync_to_async(create)(pat), is_running)
+
+
+async def leave_marks(row: Environment) -> None:
+    """A file at home, which is on the volume, and one on the machine's own disk."""
+    await run_on(row, 'echo precious > ~/work; echo installed > "${DEVPOCKET_ROOT}/usr/local/mark"')
+
+
+async def marks(row: Environment) -> list[str]:
+    return (await run_on(row, 'cat ~/work; cat "${DEVPOCKET_ROOT}/usr/local/mark" 2>&1')).split("\n")
+
+
+async def snapshot_of(row: Environment, until: Until, **wanted: Any) -> Snapshot:
+    """Made, and available or failed."""
+    made = await database_sync_to_async(snapshots.snapshot_create)(
+        environment_id=row.pk, owner_id=row.owner_id, actor_id=row.owner_id, **wanted
+    )
+
+    def read() -> Snapshot:
+        return Snapshot.objects.get(pk=made.pk)
+
+    await until(row, lambda _: Snapshot.objects.get(pk=made.pk).status != Snapshot.Status.PENDING)
+    return await database_sync_to_async(read)()

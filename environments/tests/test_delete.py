@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -19,11 +18,6 @@ from environments.tests.conftest import Until
 from environments.tests.life import Create, act, asked, assert_none_left, change, is_gone, is_running, resize
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("provisioning")]
-
-
-@pytest.fixture
-def pat(sign_up: Callable[..., SignIn]) -> SignIn:
-    return sign_up("pat", plan="pro", is_verified=True)
 
 
 async def assert_gone(cloud: LocalCloud, row: Environment) -> None:

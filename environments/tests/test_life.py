@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
@@ -13,9 +11,8 @@ from django.utils import timezone
 
 from accounts.services import SignIn
 from devpocket.testing.localcloud import LocalCloud
-from environments import changes, snapshots
+from environments import changes
 from environments.lifecycle import Desired, Phase
-from environments.models import Environment, Snapshot
 from environments.tests.conftest import Until
 from environments.tests.life import (
     Create,
@@ -26,46 +23,15 @@ from environments.tests.life import (
     change,
     is_gone,
     is_running,
+    is_stopped,
+    leave_marks,
+    marks,
     resize,
     run_on,
+    running,
 )
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("provisioning")]
-
-
-@pytest.fixture
-def pat(sign_up: Callable[..., SignIn]) -> SignIn:
-    return sign_up("pat", plan="pro", is_verified=True)
-
-
-def is_stopped(row: Environment) -> bool:
-    return row.phase == Phase.STOPPED and row.next_step_at is None
-
-
-async def running(pat: SignIn, create: Create, until: Until) -> Environment:
-    return await until(await database_sync_to_async(create)(pat), is_running)
-
-
-async def leave_marks(row: Environment) -> None:
-    """A file at home, which is on the volume, and one on the machine's own disk."""
-    await run_on(row, 'echo precious > ~/work; echo installed > "${DEVPOCKET_ROOT}/usr/local/mark"')
-
-
-async def marks(row: Environment) -> list[str]:
-    return (await run_on(row, 'cat ~/work; cat "${DEVPOCKET_ROOT}/usr/local/mark" 2>&1')).split("\n")
-
-
-async def snapshot_of(row: Environment, until: Until, **wanted: Any) -> Snapshot:
-    """Made, and available or failed."""
-    made = await database_sync_to_async(snapshots.snapshot_create)(
-        environment_id=row.pk, owner_id=row.owner_id, actor_id=row.owner_id, **wanted
-    )
-
-    def read() -> Snapshot:
-        return Snapshot.objects.get(pk=made.pk)
-
-    await until(row, lambda _: Snapshot.objects.get(pk=made.pk).status != Snapshot.Status.PENDING)
-    return await database_sync_to_async(read)()
 
 
 # --- Restart
@@ -168,69 +134,6 @@ async def test_a_lost_answer_makes_no_second_copy(pat: SignIn, create: Create, c
     await act(row, "hibernate")
     await until(row, is_stopped)
     assert len(await asked(cloud, "snapshots", row.tag)) == 1
-
-
-# --- Snapshots
-
-
-async def test_a_snapshot_is_made_restored_and_deleted(
-    pat: SignIn, create: Create, cloud: LocalCloud, until: Until
-) -> None:
-    row = await running(pat, create, until)
-    await leave_marks(row)
-    made = await snapshot_of(row, until, name="before")
-    assert (made.status, made.size_gb is not None) == (Snapshot.Status.AVAILABLE, True)
-    await run_on(row, 'echo broken > ~/work; echo broken > "${DEVPOCKET_ROOT}/usr/local/mark"')
-    await database_sync_to_async(snapshots.snapshot_restore)(
-        environment_id=row.pk, snapshot_id=made.pk, owner_id=row.owner_id, actor_id=row.owner_id
-    )
-    restored = await until(row, lambda now: is_running(now) and now.phase_changed_at > row.phase_changed_at)
-    # The disk is as it was; the volume, which is the user's data, is as it is.
-    assert await marks(restored) == ["broken", "installed"]
-    assert restored.droplet_id == row.droplet_id
-    await assert_one_of_each(cloud, restored)
-    await database_sync_to_async(snapshots.snapshot_delete)(
-        environment_id=row.pk, snapshot_id=made.pk, owner_id=row.owner_id, actor_id=row.owner_id
-    )
-    await until(row, lambda _: not Snapshot.objects.filter(pk=made.pk).exists())
-    assert await asked(cloud, "snapshots", row.tag) == []
-
-
-async def test_a_snapshot_that_the_cloud_cannot_make_says_so(
-    pat: SignIn, create: Create, cloud: LocalCloud, until: Until
-) -> None:
-    row = await running(pat, create, until)
-    await asyncio.to_thread(cloud.misbehave, "action_error", method="POST", path="/actions$")
-    failed = await snapshot_of(row, until)
-    assert failed.status == Snapshot.Status.ERROR
-    assert "could not be made" in failed.error_message
-    assert is_running(await until(row, is_running))
-
-
-async def test_deleting_while_a_snapshot_is_made_leaves_none(
-    pat: SignIn, create: Create, cloud: LocalCloud, until: Until
-) -> None:
-    row = await running(pat, create, until)
-    await database_sync_to_async(snapshots.snapshot_create)(
-        environment_id=row.pk, owner_id=row.owner_id, actor_id=row.owner_id
-    )
-    await until(row, lambda _: Snapshot.objects.get(environment=row).action_id is not None)
-    await act(row, "delete")
-    await assert_none_left(cloud, await until(row, is_gone))
-    assert await asked(cloud, "snapshots", row.tag) == []
-
-
-async def test_stopping_waits_for_a_snapshot_that_is_being_made(
-    pat: SignIn, create: Create, cloud: LocalCloud, until: Until
-) -> None:
-    row = await running(pat, create, until)
-    await database_sync_to_async(snapshots.snapshot_create)(
-        environment_id=row.pk, owner_id=row.owner_id, actor_id=row.owner_id
-    )
-    await until(row, lambda _: Snapshot.objects.get(environment=row).requested_at is not None)
-    await act(row, "stop")
-    await until(row, is_stopped)
-    await until(row, lambda _: Snapshot.objects.get(environment=row).status == Snapshot.Status.AVAILABLE)
 
 
 # --- Size
