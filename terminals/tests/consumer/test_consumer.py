@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -15,185 +13,15 @@ from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.core.cache import cache
 
-from accounts.models import PlatformKey, User
+from accounts.models import User
 from accounts.services import SignIn, session_logout
 from environments.models import Environment
-from environments.services import environment_act
-from environments.ssh import SSHPool
 from environments.tests.sshd import Machine, Process, eventually, flood
-from templates_catalog.importer import import_templates
-from templates_catalog.models import Template
 from terminals import consumers, slots
 from terminals.hub import Hub
-from terminals.routing import websocket_application
-from terminals.tests.test_hub import talk
+from terminals.tests.consumer.served import WAIT_S, act, change
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WAIT_S = 5
-Frame = dict[str, Any]
-
-
-class Gone(OSError):
-    """What uvicorn raises for sending to a client that is gone."""
-
-
-class Socket:
-    """The server's side of a WebSocket as uvicorn would be: `sent` is what the client would get.
-
-    `stall` makes sending wait, as for a client that reads nothing; `vanish` makes it fail.
-    """
-
-    def __init__(self, environment_id: object, token: str, query: str = "", headers: Any = ()) -> None:
-        self.scope = {
-            "type": "websocket",
-            "path": f"/api/v1/ws/terminal/{environment_id}",
-            "query_string": f"token={token}&{query}".encode(),
-            "headers": list(headers),
-            "subprotocols": [],
-        }
-        self.sent: list[Frame] = []
-        self.code: int | None = None
-        self.reason = ""
-        self.asked_for = 0  # messages the consumer has asked for
-        self._inbox: asyncio.Queue[Frame] = asyncio.Queue()
-        self._news = asyncio.Event()
-        self._flowing = asyncio.Event()
-        self._flowing.set()
-        self._is_gone = False
-        self._inbox.put_nowait({"type": "websocket.connect"})
-
-    @asynccontextmanager
-    async def served(self) -> AsyncIterator[Socket]:
-        self.task = asyncio.create_task(websocket_application(self.scope, self._receive, self._send))
-        try:
-            yield self
-        finally:
-            self.vanish()
-            async with asyncio.timeout(WAIT_S):
-                await self.until_ended()
-
-    async def until_ended(self) -> None:
-        with suppress(Gone):
-            await self.task
-
-    async def _receive(self) -> Frame:
-        self.asked_for += 1
-        return await self._inbox.get()
-
-    async def _send(self, message: Frame) -> None:
-        await self._flowing.wait()
-        if self._is_gone:
-            raise Gone
-        assert self.code is None, f"sent after the close: {message}"
-        if message["type"] == "websocket.close":
-            self.code, self.reason = message["code"], message["reason"]
-            self._inbox.put_nowait({"type": "websocket.disconnect", "code": self.code})
-        elif message["type"] == "websocket.send":
-            self.sent.append(json.loads(message["text"]))
-        self._news.set()
-
-    def say(self, **frame: Any) -> None:
-        self._inbox.put_nowait({"type": "websocket.receive", "text": json.dumps(frame)})
-
-    def stall(self) -> None:
-        self._flowing.clear()
-
-    def vanish(self) -> None:
-        self._is_gone = True
-        self._flowing.set()
-        self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1006})
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        try:
-            async with asyncio.timeout(WAIT_S):
-                while not holds():
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            pytest.fail(f"it didn't come; sent: {self.sent[-5:]}, closed with {self.code}")
-
-    async def until_sent(self, **fields: Any) -> Frame:
-        def found() -> list[Frame]:
-            return [frame for frame in self.sent if fields.items() <= frame.items()]
-
-        await self.until(lambda: bool(found()))
-        return found()[0]
-
-    async def until_closed(self) -> tuple[int | None, str]:
-        await self.until(lambda: self.code is not None)
-        return self.code, self.reason
-
-    @property
-    def text(self) -> str:
-        return "".join(frame["data"] for frame in self.sent if frame["type"] == "output")
-
-    @property
-    def types(self) -> list[str]:
-        return [frame["type"] for frame in self.sent]
-
-
-@pytest.fixture
-async def machine(settings: Any) -> AsyncIterator[Machine]:
-    async with Machine.start() as running:
-        settings.DROPLET_SSH_PORT = running.port
-        running.serve = talk
-        yield running
-
-
-@pytest.fixture
-async def hub(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
-    """A hub of the test's own. Afterwards nothing may be left open: no channel, connection, group or slot."""
-    pool = SSHPool(idle_close_s=0)
-    hub = Hub(pool, resume_s=60)
-    monkeypatch.setattr(consumers, "hub", hub)
-    monkeypatch.setattr(consumers, "ATTACH_RETRY_S", 0.01)
-    yield hub
-    hub.close()
-    await eventually(lambda: machine.open_channels == 0 and machine.connections == [])
-    layer: Any = get_channel_layer()
-    assert layer.groups == {}
-    await pool.aclose()
-
-
-@pytest.fixture
-def home(transactional_db: None, ann: SignIn, machine: Machine) -> Environment:
-    """Ann's running environment, whose machine is the test's."""
-    import_templates()
-    PlatformKey.objects.filter(pk=ann.user.pk).update(private_key=machine.client_key_text)
-    return Environment.objects.create(
-        owner=ann.user,
-        template=Template.objects.get(pk="ubuntu"),
-        name="Home",
-        slug="home",
-        region="nyc3",
-        size="s",
-        image="i",
-        memory_mb=1,
-        vcpus=1,
-        disk_gb=1,
-        storage_size_gb=1,
-        phase="running",
-        droplet_ip="127.0.0.1",
-        next_step_at=None,
-        host_public_key=machine.host_key.export_public_key().decode(),
-        host_private_key="unused",
-    )
-
-
-@pytest.fixture
-def at(hub: Hub, home: Environment, ann: SignIn) -> Callable[..., Any]:
-    """at(): Ann's socket, served."""
-    return lambda query="", **options: Socket(home.pk, ann.tokens.access, query, **options).served()
-
-
-async def change(home: Environment, **columns: Any) -> None:
-    await database_sync_to_async(Environment.objects.filter(pk=home.pk).update)(**columns)
-
-
-async def act(home: Environment, action: str) -> None:
-    await database_sync_to_async(environment_act)(
-        environment_id=home.pk, owner_id=home.owner_id, action=action, actor_id=home.owner_id
-    )
 
 
 async def test_a_shell(at: Any) -> None:

@@ -1,4 +1,3 @@
-# ruff: noqa: F811 -- fixtures of another module
 """A terminal that is open or used keeps its machine from being stopped, and hears when it is about to be."""
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from environments.idle import idle_settle
 from environments.models import Environment
 from environments.tests.sshd import Machine, Process, never
 from terminals import consumers, slots
-from terminals.tests.test_consumer import at, change, home, hub, machine  # noqa: F401
+from terminals.tests.consumer.served import change
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
