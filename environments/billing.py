@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from environments.lifecycle import Phase
+from environments.lifecycle import Desired, Phase
 from environments.models import Environment
 
 # Not in the API. Source: DigitalOcean's public price pages (volumes 0.10, snapshots 0.06 a GiB and month). An hour is
@@ -64,14 +64,17 @@ def billing_columns(environment: Environment, facts: dict[str, Any]) -> dict[str
 
 
 def shown(environment: Environment) -> dict[str, Any]:
-    """`billing` of the environment object. `state`: active, powered_off, hibernated (no machine), or none."""
-    is_off = environment.phase in (Phase.STOPPED, Phase.STOPPING)
+    """`billing` of the environment object. `state`: active or powered_off (a machine), hibernated, volume (no machine
+    yet, or none any more), or none.
+    """
+    state, note = "none", None
     if environment.droplet_id is not None:
+        is_off = environment.phase == Phase.STOPPED
         state, note = ("powered_off", POWERED_OFF_NOTE) if is_off else ("active", None)
-    elif environment.billing_usd_per_hour and is_off:
+    elif environment.desired_state == Desired.HIBERNATED:
         state, note = "hibernated", HIBERNATED_NOTE
-    else:
-        state, note = ("active" if environment.billing_usd_per_hour else "none"), None
+    elif environment.billing_usd_per_hour:
+        state = "volume"
     return {
         "state": state,
         "usd_per_hour": round(environment.billing_usd_per_hour, 5),

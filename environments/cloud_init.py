@@ -71,6 +71,18 @@ set -s escape-time 10
 set -as terminal-features ',xterm-256color:RGB:clipboard:title'
 """
 
+# The cloud may attach the volume a little after the machine began to boot. It is formatted only when it is blank in
+# two ways: blkid finds nothing on it, and its first 4 MiB can be read and are all zero.
+FORMAT_SCRIPT = """\
+for i in $(seq 60); do [ -e "$1" ] && break; sleep 1; done
+[ -e "$1" ] || exit 0
+blkid -p "$1" >/dev/null 2>&1
+[ $? -eq 2 ] || exit 0
+[ "$(head -c 4194304 "$1" | wc -c)" -eq 4194304 ] || exit 0
+[ "$(head -c 4194304 "$1" | tr -d '\\0' | wc -c)" -eq 0 ] || exit 0
+mkfs.ext4 -q "$1"
+"""
+
 SSHD_CONFIG = f"""\
 PermitRootLogin no
 MaxSessions {MAX_SSH_SESSIONS}
@@ -121,10 +133,9 @@ def user_data(spec: MachineSpec) -> str:
         "ssh_deletekeys": True,
         # The host key is ours from the first second, so that no connection is ever made on trust.
         "ssh_keys": {"ed25519_private": spec.host_private_key, "ed25519_public": spec.host_public_key},
-        # The cloud may attach the volume a little after the machine began to boot.
-        "bootcmd": [["sh", "-c", f"for i in $(seq 60); do [ -e {device} ] && break; sleep 1; done"]],
-        # overwrite false: a volume that has a file system keeps it, whatever is on it.
-        "fs_setup": [{"device": device, "filesystem": "ext4", "partition": "none", "overwrite": False}],
+        # Not fs_setup: with `partition: none` it formats whatever is there, also with `overwrite: false`
+        # (cloud-init issue 3902), and so would take the user's data with every new machine.
+        "bootcmd": [["sh", "-c", FORMAT_SCRIPT, "sh", device]],
         "mounts": [[device, HOME, "ext4", "defaults,nofail,noatime", "0", "2"]],
         "write_files": [
             _file(PROGRESS_COMMAND, PROGRESS_SCRIPT, "0755"),

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache as once
 from typing import TypeVar
 
 import structlog
 from django.conf import settings
+from django.core.cache import cache
 
 from environments import budget
 from environments.budget import BudgetSpent, Gate, Priority
@@ -25,22 +25,22 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 THREADS = 8
-READY_CACHE_S = 15.0
+READY, READY_CACHE_S = "cloud-is-reachable", 15.0
 TOKEN_REFUSED_HOLD_S = 60.0  # an operator has to act: nothing is gained by asking sooner
 HOLD_MAX_S = 60.0  # by the hourly limit the cloud may name a longer one; we look each minute
 
 
-@cache
+@once
 def gate(priority: Priority) -> Gate:
     return Gate(priority)
 
 
-@cache
+@once
 def client(priority: Priority) -> CloudClient:
     return CloudClient(settings.DO_API_URL, settings.DO_TOKEN, pool_size=THREADS, gate=gate(priority))
 
 
-@cache
+@once
 def impatient_client() -> CloudClient:
     """For calls inside a request: two of them stay within 10 s (contract T22)."""
     return CloudClient(
@@ -53,10 +53,15 @@ def impatient_client() -> CloudClient:
     )
 
 
-@cache
+@once
 def _prober() -> CloudClient:
     """For the health check: outside the budget, so that it tells of the cloud also when that is used up."""
     return CloudClient(settings.DO_API_URL, settings.DO_TOKEN, timeouts_s=(2.0, 2.0), retries=0, pool_size=1)
+
+
+@once
+def _prober_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="cloud-prober")
 
 
 def forget_clients() -> None:
@@ -69,7 +74,7 @@ def forget_clients() -> None:
         maker.cache_clear()
 
 
-@cache
+@once
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="cloud")
 
@@ -119,31 +124,23 @@ async def lifespan() -> AsyncIterator[None]:
         forget_clients()
 
 
-class _Readiness:
-    """The answer of the last look, so that probes cost the cloud at most four calls a minute."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._looked_at = float("-inf")
-        self._reachable = False
-
-    def look(self) -> bool:
-        with self._lock:
-            if time.monotonic() - self._looked_at > READY_CACHE_S:
-                try:
-                    _prober().account_check()
-                    self._reachable = True
-                except CloudError as error:
-                    self._reachable = False
-                    hint = "set a good DO_TOKEN and restart" if error.status in (401, 403) else "no usable answer"
-                    log.error("cloud_not_usable", error=str(error), hint=hint, cloud_request_id=error.request_id)
-                self._looked_at = time.monotonic()
-            return self._reachable
-
-
-_readiness = _Readiness()
+def _look() -> bool:
+    """The answer of the last look, in any process, so that probes cost the cloud four calls a minute."""
+    known: bool | None = cache.get(READY)
+    if known is not None:
+        return known
+    try:
+        _prober().account_check()
+        reachable = True
+    except CloudError as error:
+        reachable = False
+        hint = "set a good DO_TOKEN and restart" if error.status in (401, 403) else "no usable answer"
+        log.error("cloud_not_usable", error=str(error), hint=hint, cloud_request_id=error.request_id)
+    cache.set(READY, reachable, READY_CACHE_S)
+    return reachable
 
 
 async def is_reachable() -> bool:
     """Does the cloud take our token: for /health/ready."""
-    return await asyncio.get_running_loop().run_in_executor(_threads(), _readiness.look)
+    # Not one of the threads for calls: those may all be waiting for their turn.
+    return await asyncio.get_running_loop().run_in_executor(_prober_thread(), _look)

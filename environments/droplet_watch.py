@@ -65,7 +65,10 @@ class DropletWatch:
         if not await asyncio.to_thread(self._cache.add, LISTER, self.owner, LISTER_S):
             return  # another process is at it
         try:
-            await self._list(Priority.STEP if waits else Priority.BACKGROUND)
+            async with asyncio.timeout(LISTER_S):
+                await self._list(Priority.STEP if waits else Priority.BACKGROUND)
+        except TimeoutError:
+            self._rest("no answer in time")
         finally:
             await asyncio.to_thread(self._cache.delete, LISTER)
 
@@ -85,10 +88,7 @@ class DropletWatch:
         try:
             droplets = await cloudapi.call(lambda cloud: cloud.droplets_by_tag(SHARED_TAG), priority=priority)
         except CloudError as error:
-            log.warning("cloud_listing_failed", error=str(error), cloud_request_id=error.request_id)
-            self._failures += 1
-            self._resting_until = time.monotonic() + min(REST_MAX_S, self.interval_s * 2 ** min(self._failures, 6))
-            return
+            return self._rest(str(error), error.request_id)
         self._failures = 0
         by_tag: dict[str, list[Droplet]] = {}
         for droplet in droplets:
@@ -99,6 +99,12 @@ class DropletWatch:
         await asyncio.to_thread(self._share, self.view)
         if await asyncio.to_thread(self._cache.add, DRIFT, self.owner, DRIFT_EVERY_S * 0.8):
             await self._look_for_drift(droplets, taken_at)
+
+    def _rest(self, error: str, cloud_request_id: str = "") -> None:
+        """Don't ask again at once."""
+        log.warning("cloud_listing_failed", error=error, cloud_request_id=cloud_request_id)
+        self._failures += 1
+        self._resting_until = time.monotonic() + min(REST_MAX_S, self.interval_s * 2 ** min(self._failures, 6))
 
     def _share(self, view: CloudView) -> None:
         self._cache.set(VIEW, view, KEEP_S)

@@ -85,6 +85,8 @@ def snapshot_record(environment: Environment, snapshot: Snapshot, *, owner: str,
         Snapshot.objects.filter(pk=snapshot.pk).update(**facts)
         for name, value in facts.items():
             setattr(snapshot, name, value)
+        if facts.get("action_id") is not None:  # with it, or the same action would be adopted once more
+            facts_record(environment, owner=owner, last_action_id=facts["action_id"])
         if "status" in facts:
             _count_snapshots(environment, owner)
 
@@ -154,9 +156,16 @@ def error_record(environment: Environment, *, owner: str, code: str, message: st
         if not rows.update(**columns):
             raise LeaseLost
         for name, value in columns.items():
-            setattr(environment, name, value)
+            if name != "next_step_at":  # so that giving the row back doesn't undo it
+                setattr(environment, name, value)
         event_record(environment, kind="error", message=f"{code}: {message}", cloud_request_id=cloud_request_id)
         nudge_on_commit(environment_group(environment.pk), "environment.changed")
+
+
+def storage_give_up(environment: Environment, *, wanted_gb: int, size_gb: int) -> None:
+    """The volume stays at `size_gb`; unless more than `wanted_gb` was asked for meanwhile, the row says so."""
+    rows = Environment.objects.filter(pk=environment.pk, lease_owner=environment.lease_owner)
+    rows.filter(storage_size_gb=wanted_gb).update(storage_size_gb=size_gb)
 
 
 def happening_record(

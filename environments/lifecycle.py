@@ -108,6 +108,7 @@ MESSAGES: dict[Phase, str] = {
 HIBERNATE_LIMIT_S = 1800.0
 RESUME_LIMIT_S = 900.0
 RESTORE_LIMIT_S = 900.0
+RECOVER_LIMIT_S = 900.0  # in creating, until a droplet is asked for anew
 SNAPSHOT_LIMIT_S = 3600.0
 
 

@@ -154,7 +154,7 @@ class Provisioner:
                 bound.warning("cloud_throttled", retry_after_s=error.retry_after_s)
             if error.retry_after_s > TOLD_AFTER_S:
                 await self._say_waiting(environment, tools)
-            return error.retry_after_s * random.uniform(1.0, 1.3), environment.failed_steps  # noqa: S311
+            return min(error.retry_after_s, cloudapi.HOLD_MAX_S) * random.uniform(1.0, 1.3), environment.failed_steps  # noqa: S311
         except (CloudRejected, CloudNotFound) as error:
             return await self._refused(environment, tools, error, failures)
         except CloudError as error:

@@ -3,7 +3,7 @@
 Nothing should ever be found: environments are torn down until the cloud confirms. But an answer may come an hour late,
 and a database may be put back to yesterday's. What our own rows say is gone may be deleted by the hourly run; what no
 row knows may be another installation's that shares the account, or that of a lost database, and so only a person
-deletes it (`manage.py reap_cloud --delete`).
+deletes it (`manage.py reap_cloud --delete`). The same goes for what a living environment doesn't know of.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """`is_known`: a row of ours says that it should be gone, so nobody else can own it."""
+    """`is_known`: its environment is a row of ours and is gone for good, so nobody can own it."""
 
     kind: str
     id: str
@@ -88,12 +88,13 @@ def orphans_among(things: Iterable[Thing]) -> list[Orphan]:
     old = [thing for thing in things if not thing.is_young]
     ids = {UUID(thing.environment_id) for thing in old if thing.environment_id}
     rows = Environment.objects.filter(pk__in=ids).only(*ROW).in_bulk()
-    snapshots = set(Snapshot.objects.filter(environment_id__in=ids).values_list("cloud_snapshot_id", flat=True))
+    # In this order: one that becomes available between the two is in one of them.
     pending = set(
         Snapshot.objects.filter(environment_id__in=ids, status=Snapshot.Status.PENDING).values_list(
             "environment_id", flat=True
         )
     )
+    snapshots = set(Snapshot.objects.filter(environment_id__in=ids).values_list("cloud_snapshot_id", flat=True))
     return list(_orphans(old, rows, snapshots, pending))
 
 
@@ -108,15 +109,15 @@ def _orphans(
             reason, is_known = "no environment of ours has this id", False
         elif row.torn_down_at is not None:
             reason = "its environment is gone"
+        # Its environment lives. The row may be older than the thing, where a database was put back to yesterday's.
         elif thing.kind == "droplet" and row.droplet_id is not None and str(row.droplet_id) != thing.id:
-            reason = "its environment has another machine"
+            reason, is_known = "its environment has another machine", False
         elif thing.kind == "droplet" and row.droplet_id is None and row.droplet_requested_at is None:
-            reason = "its environment has no machine now"
+            reason, is_known = "its environment has no machine now", False
         elif thing.kind == "volume" and row.volume_id is not None and row.volume_id != thing.id:
-            # A volume is somebody's work: a second one is for a person to look at.
             reason, is_known = "its environment has another volume", False
         elif thing.kind == "snapshot" and thing.id not in snapshots and row.pk not in pending:
-            reason = "its environment doesn't know it"
+            reason, is_known = "its environment doesn't know it", False
         if reason:
             yield Orphan(thing.kind, thing.id, thing.name, owner or "", reason, is_known)
 

@@ -9,7 +9,16 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from environments.lifecycle import FIRST_PROGRESS, MESSAGES, Phase, deadline_s
+from environments.lifecycle import (
+    FIRST_PROGRESS,
+    HIBERNATE_LIMIT_S,
+    MESSAGES,
+    RESTORE_LIMIT_S,
+    RESUME_LIMIT_S,
+    Desired,
+    Phase,
+    deadline_s,
+)
 from environments.models import Environment, EnvironmentEvent
 
 
@@ -44,6 +53,18 @@ def phase_columns(phase: Phase, *, limit_s: float | None = None) -> dict[str, An
     if phase != Phase.RUNNING:
         columns |= {"cpu_percent": None, "memory_percent": None, "storage_percent": None}
     return columns
+
+
+def usual_limit_s(environment: Environment) -> float | None:
+    """Seconds that the row's phase may take, by what it is about."""
+    phase = Phase(environment.phase)
+    if phase == Phase.STOPPING and environment.desired_state == Desired.HIBERNATED:
+        return HIBERNATE_LIMIT_S
+    if phase == Phase.RESTARTING and environment.restore_from_id is not None:
+        return RESTORE_LIMIT_S
+    if phase in (Phase.STARTING, Phase.RESTARTING) and environment.droplet_id is None:
+        return RESUME_LIMIT_S
+    return deadline_s(phase, install_timeout_minutes=settings.INSTALL_TIMEOUT_MINUTES)
 
 
 def event_record(

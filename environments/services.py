@@ -31,6 +31,7 @@ from environments.lifecycle import (
     COMPAT_STATUS,
     HIBERNATE_LIMIT_S,
     MESSAGES,
+    RECOVER_LIMIT_S,
     RESUME_LIMIT_S,
     Desired,
     Phase,
@@ -167,7 +168,7 @@ def environment_act(
     with transaction.atomic():
         environment = lock_environment(environment_id, owner_id)
         columns = phase_columns(rule.next, limit_s=_limit_s(environment, action))
-        columns |= {"desired_state": rule.wants, "restore_from": None, "resize_to": None, "idle_extended_until": None}
+        columns |= {"desired_state": rule.wants, "restore_from": None, "idle_extended_until": None}
         if rule.next == Phase.STOPPING:
             columns["last_stop_reason"] = reason if action == "stop" else action
         is_done = environment.phase in rule.no_op or (
@@ -189,11 +190,10 @@ def _why(reason: str) -> str:
 
 
 def _limit_s(environment: Environment, action: str) -> float | None:
-    """How long it may take, where a disk has to be copied."""
-    if action == "hibernate":
-        return HIBERNATE_LIMIT_S
-    is_hibernated = environment.desired_state == Desired.HIBERNATED
-    return RESUME_LIMIT_S if is_hibernated and action in ("start", "restart") else None
+    """How long it may take, where that isn't what its phase usually may: where a disk has to be copied, or replaced."""
+    if action in ("start", "restart") and environment.droplet_id is None:
+        return RESUME_LIMIT_S
+    return {"hibernate": HIBERNATE_LIMIT_S, "recover": RECOVER_LIMIT_S}.get(action)
 
 
 def lock_environment(environment_id: UUID, owner_id: UUID | None, *, also_deleted: bool = False) -> Environment:

@@ -57,9 +57,12 @@ class Upkeep:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            for name, (every_s, job) in JOBS.items():
-                if await asyncio.to_thread(cache.add, f"job:{name}", True, every_s):
-                    await self._do(name, job)
+            try:
+                for name, (every_s, job) in JOBS.items():
+                    if await asyncio.to_thread(cache.add, f"job:{name}", True, every_s):
+                        await self._do(name, job)
+            except Exception:  # the cache may be away for a while
+                log.exception("upkeep_failed")
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _do(self, name: str, job: Callable[[], Awaitable[None]]) -> None:

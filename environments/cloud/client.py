@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -24,6 +24,7 @@ THROTTLED_DEFAULT_S = 30.0
 REPEATABLE = frozenset({"GET", "DELETE"})
 RETRY_FIRST_S = 0.3
 
+T_co = TypeVar("T_co", covariant=True)
 OnCall = Callable[[str, int | None, float], None]  # (method, status or None, seconds)
 Gate = Callable[[], None]  # called before each request; may wait, or raise CloudThrottled to hold it back
 
@@ -69,11 +70,11 @@ class CloudClient:
     # --- Droplets
 
     def droplets_by_tag(self, tag: str) -> list[Droplet]:
-        return [Droplet.parse(data) for data in self._pages("/v2/droplets", "droplets", {"tag_name": tag})]
+        return [_read(Droplet, data) for data in self._pages("/v2/droplets", "droplets", {"tag_name": tag})]
 
     def droplet_get(self, droplet_id: int) -> Droplet:
         """Raises: CloudNotFound."""
-        return Droplet.parse(self._json("GET", f"/v2/droplets/{droplet_id}")["droplet"])
+        return _read(Droplet, self._json("GET", f"/v2/droplets/{droplet_id}")["droplet"])
 
     def droplet_create(
         self,
@@ -101,7 +102,7 @@ class CloudClient:
             "monitoring": False,
             "ipv6": False,
         }
-        return Droplet.parse(self._json("POST", "/v2/droplets", body)["droplet"])
+        return _read(Droplet, self._json("POST", "/v2/droplets", body)["droplet"])
 
     def droplets_delete_by_tag(self, tag: str) -> None:
         """Delete every droplet that has the tag; none is no error. Only for tags that one environment owns."""
@@ -116,28 +117,28 @@ class CloudClient:
         """Begin power_on, power_off, shutdown, reboot, power_cycle, resize (size, disk), snapshot (name) or rebuild
         (image). Raises: CloudNotFound."""
         answer = self._json("POST", f"/v2/droplets/{droplet_id}/actions", {"type": kind, **arguments})
-        return Action.parse(answer["action"])
+        return _read(Action, answer["action"])
 
     def droplet_actions(self, droplet_id: int) -> list[Action]:
         """The latest ones, newest first. Raises: CloudNotFound."""
         answer = self._json("GET", f"/v2/droplets/{droplet_id}/actions", query={"per_page": 20})
-        return sorted(map(Action.parse, answer["actions"]), key=lambda action: -action.id)
+        return sorted((_read(Action, data) for data in answer["actions"]), key=lambda action: -action.id)
 
     def action_get(self, action_id: int) -> Action:
         """Raises: CloudNotFound."""
-        return Action.parse(self._json("GET", f"/v2/actions/{action_id}")["action"])
+        return _read(Action, self._json("GET", f"/v2/actions/{action_id}")["action"])
 
     # --- Snapshots of droplets
 
     def droplet_snapshots(self, droplet_id: int) -> list[DropletSnapshot]:
         """Raises: CloudNotFound."""
         found = self._pages(f"/v2/droplets/{droplet_id}/snapshots", "snapshots")
-        return [DropletSnapshot.parse(data) for data in found]
+        return [_read(DropletSnapshot, data) for data in found]
 
     def snapshots(self) -> list[DropletSnapshot]:
         """Those of all droplets of the account, also of droplets that are gone. There is no filter by name."""
         found = self._pages("/v2/snapshots", "snapshots", {"resource_type": "droplet"})
-        return [DropletSnapshot.parse(data) for data in found]
+        return [_read(DropletSnapshot, data) for data in found]
 
     def snapshot_delete(self, snapshot_id: str) -> None:
         self._delete(f"/v2/snapshots/{snapshot_id}")
@@ -147,11 +148,11 @@ class CloudClient:
     def volume_find(self, *, name: str, region: str) -> Volume | None:
         """Names are unique within a region."""
         found = self._pages("/v2/volumes", "volumes", {"name": name, "region": region})
-        return next((Volume.parse(data) for data in found), None)
+        return next((_read(Volume, data) for data in found), None)
 
     def volume_get(self, volume_id: str) -> Volume:
         """Raises: CloudNotFound."""
-        return Volume.parse(self._json("GET", f"/v2/volumes/{volume_id}")["volume"])
+        return _read(Volume, self._json("GET", f"/v2/volumes/{volume_id}")["volume"])
 
     def volume_create(self, *, name: str, region: str, size_gb: int, tags: list[str]) -> Volume:
         """A blank volume: what boots from it formats it once, and never again."""
@@ -162,7 +163,7 @@ class CloudClient:
             "tags": tags,
             "description": "DevPocket environment",
         }
-        return Volume.parse(self._json("POST", "/v2/volumes", body)["volume"])
+        return _read(Volume, self._json("POST", "/v2/volumes", body)["volume"])
 
     def volume_delete(self, volume_id: str) -> None:
         """Must be free: CloudRejected (409) while it is attached."""
@@ -170,12 +171,12 @@ class CloudClient:
 
     def volumes(self) -> list[Volume]:
         """Those of the whole account."""
-        return [Volume.parse(data) for data in self._pages("/v2/volumes", "volumes")]
+        return [_read(Volume, data) for data in self._pages("/v2/volumes", "volumes")]
 
     def volume_resize(self, volume_id: str, *, size_gb: int, region: str) -> Action:
         """Upwards only; the file system on it has to be grown on the machine. Raises: CloudNotFound."""
         body = {"type": "resize", "size_gigabytes": size_gb, "region": region}
-        return Action.parse(self._json("POST", f"/v2/volumes/{volume_id}/actions", body)["action"])
+        return _read(Action, self._json("POST", f"/v2/volumes/{volume_id}/actions", body)["action"])
 
     # --- Firewalls
 
@@ -184,12 +185,12 @@ class CloudClient:
         self._json("POST", "/v2/tags", {"name": name})
 
     def firewalls(self) -> list[Firewall]:
-        return [Firewall.parse(data) for data in self._pages("/v2/firewalls", "firewalls")]
+        return [_read(Firewall, data) for data in self._pages("/v2/firewalls", "firewalls")]
 
     def firewall_create(self, *, name: str, tags: list[str], rules: dict[str, Any]) -> Firewall:
         """The tags must exist. `rules`: inbound_rules and outbound_rules."""
         answer = self._json("POST", "/v2/firewalls", {"name": name, "tags": tags, **rules})
-        return Firewall.parse(answer["firewall"])
+        return _read(Firewall, answer["firewall"])
 
     def firewall_replace(self, firewall_id: str, *, name: str, tags: list[str], rules: dict[str, Any]) -> None:
         """All of it: what is left out is gone. Raises: CloudNotFound."""
@@ -198,10 +199,10 @@ class CloudClient:
     # --- Catalogue and account
 
     def sizes(self) -> list[Size]:
-        return [Size.parse(data) for data in self._pages("/v2/sizes", "sizes")]
+        return [_read(Size, data) for data in self._pages("/v2/sizes", "sizes")]
 
     def regions(self) -> list[Region]:
-        return [Region.parse(data) for data in self._pages("/v2/regions", "regions")]
+        return [_read(Region, data) for data in self._pages("/v2/regions", "regions")]
 
     def account_check(self) -> None:
         """Does the token work: returns, or raises."""
@@ -290,6 +291,19 @@ class CloudClient:
         if response.status_code >= 500 or response.status_code < 400:
             return CloudUnreachable(text, status=response.status_code, request_id=request_id)
         return CloudRejected(text, status=response.status_code, request_id=request_id)
+
+
+class _Readable(Protocol[T_co]):
+    @classmethod
+    def parse(cls, data: dict[str, Any]) -> T_co: ...
+
+
+def _read(kind: type[_Readable[T_co]], data: Any) -> T_co:
+    """An object of an answer. Raises: CloudUnreachable, where it isn't what the specification says."""
+    try:
+        return kind.parse(data)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise CloudUnreachable(f"an answer can't be read as {kind.__name__}: {type(error).__name__}") from error
 
 
 def _retry_after_s(response: requests.Response) -> float:

@@ -8,17 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Droplet:
-    """`status`: new, active, off or archive. `ip`: the public IPv4 address, None until it has one.
-
-    `image_id`: what it was created from or last rebuilt to. `created_at`: ISO 8601.
-    """
+    """`status`: new, active, off or archive. `ip`: the public IPv4 address, None until it has one; times: ISO 8601."""
 
     id: int
     name: str
     status: str
     ip: str | None
     size: str
-    image_id: int
     created_at: str
     tags: tuple[str, ...]
     volume_ids: tuple[str, ...]
@@ -33,7 +29,6 @@ class Droplet:
             status=data["status"],
             ip=public[0] if public else None,
             size=data["size_slug"],
-            image_id=data["image"]["id"],
             created_at=data["created_at"],
             tags=tuple(data["tags"]),
             volume_ids=tuple(data["volume_ids"]),

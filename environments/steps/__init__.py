@@ -12,8 +12,9 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from environments.lifecycle import Desired, Phase, deadline_s
+from environments.lifecycle import Desired, Phase
 from environments.models import Environment, Snapshot
+from environments.records import usual_limit_s
 from environments.steps import power, up
 from environments.steps.snapshots import find_pending, make
 from environments.steps.teardown import tear_down
@@ -45,8 +46,8 @@ async def step(environment: Environment, tools: Tools) -> NextLook:
 
 async def _let_it_finish(environment: Environment, tools: Tools, pending: Snapshot) -> NextLook:
     """A snapshot under way comes first; the phase gets its time afterwards. The snapshot has a deadline of its own."""
-    limit_s = deadline_s(Phase(environment.phase), install_timeout_minutes=settings.INSTALL_TIMEOUT_MINUTES)
-    begins_at = timezone.now() + timedelta(seconds=(limit_s or 0.0) * settings.DEADLINE_SCALE)
+    limit_s = (usual_limit_s(environment) or 0.0) * settings.DEADLINE_SCALE
+    begins_at = timezone.now() + timedelta(seconds=limit_s)
     if environment.deadline_at is not None and environment.deadline_at < begins_at:
         await tools.record_facts(environment, deadline_at=begins_at)
     return await make(environment, tools, pending)

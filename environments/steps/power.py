@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from django.utils import timezone
 
 from environments.cloud import CloudNotFound
@@ -28,6 +30,8 @@ from environments.steps.tools import (
 from environments.steps.up import start
 from environments.steps.variables import tell_variables
 from environments.steps.volume import grow, holder_of_volume
+
+Chore = Callable[[Environment, Tools], Awaitable[NextLook]]
 
 
 async def stop(environment: Environment, tools: Tools) -> NextLook:
@@ -159,19 +163,12 @@ async def resize(environment: Environment, tools: Tools) -> NextLook:
         return NEXT_VIEW if is_complete else LATER_S
     if returns_to == Phase.STOPPED and droplet.status == "off":
         return await _resized(environment, tools)
-    if environment.size != target["size"]:
-        await _record_size(environment, tools)
-    return await start(environment, tools)
-
-
-async def _record_size(environment: Environment, tools: Tools) -> None:
-    facts = {name: value for name, value in (environment.resize_to or {}).items() if name != "disk"}
-    await tools.record_facts(environment, **facts)
+    return await start(environment, tools)  # which notes the size
 
 
 async def _resized(environment: Environment, tools: Tools) -> NextLook:
-    await _record_size(environment, tools)
-    await tools.record_phase(environment, Phase.STOPPED)
+    facts = {name: value for name, value in (environment.resize_to or {}).items() if name != "disk"}
+    await tools.record_phase(environment, Phase.STOPPED, **facts)
     return 0.0
 
 
@@ -179,21 +176,21 @@ async def _resized(environment: Environment, tools: Tools) -> NextLook:
 
 
 async def check_running(environment: Environment, tools: Tools) -> NextLook:
-    if await _is_changed_outside(environment, tools, expected="active"):
-        return await _face_change(environment, tools)
-    for chore in (work_on_snapshots, grow, tell_variables):
-        if (next_look := await chore(environment, tools)) is not None:
-            return next_look
-    return None
+    if (next_look := await _face_change(environment, tools, expected="active")) is not None:
+        return next_look
+    return await _do(environment, tools, tell_variables, work_on_snapshots, grow)
 
 
 async def check_stopped(environment: Environment, tools: Tools) -> NextLook:
-    if environment.droplet_id is not None and await _is_changed_outside(environment, tools, expected="off"):
-        return await _face_change(environment, tools)
-    for chore in (work_on_snapshots, grow):
-        if (next_look := await chore(environment, tools)) is not None:
-            return next_look
-    return None
+    if (next_look := await _face_change(environment, tools, expected="off")) is not None:
+        return next_look
+    return await _do(environment, tools, work_on_snapshots, grow)
+
+
+async def _do(environment: Environment, tools: Tools, *chores: Chore) -> NextLook:
+    """A bit of each, so that none holds up the others; None: there is nothing to do."""
+    looks = [await chore(environment, tools) for chore in chores]
+    return min((look for look in looks if look is not None), default=None)
 
 
 async def check_error(environment: Environment, tools: Tools) -> NextLook:
@@ -201,20 +198,18 @@ async def check_error(environment: Environment, tools: Tools) -> NextLook:
     return await work_on_snapshots(environment, tools)
 
 
-async def _is_changed_outside(environment: Environment, tools: Tools, *, expected: str) -> bool:
-    if not is_view_fresh(environment, tools):
-        return False
-    droplet = seen(environment, tools)
-    return droplet is None or droplet.status != expected
-
-
-async def _face_change(environment: Environment, tools: Tools) -> NextLook:
-    """A listing that differs from the row is believed only when the droplet itself says the same."""
-    droplet = await find_droplet(tools, environment.droplet_id or 0)
+async def _face_change(environment: Environment, tools: Tools, *, expected: str) -> NextLook:
+    """Follow what was changed outside; None: nothing was. A listing that differs from the row is believed only when
+    the droplet itself says the same."""
+    if environment.droplet_id is None or not is_view_fresh(environment, tools):
+        return None
+    listed = seen(environment, tools)
+    if listed is not None and listed.status == expected:
+        return None
+    droplet = await find_droplet(tools, environment.droplet_id)
     if droplet is None:
         await tools.record_error(environment, "droplet_missing", "The machine has disappeared at the cloud.")
-        return None
-    if droplet.status == "off" and environment.phase == Phase.RUNNING:
+    elif droplet.status == "off" and environment.phase == Phase.RUNNING:
         message = "The machine was powered off outside DevPocket."
         await tools.record_phase(
             environment, Phase.STOPPED, message, desired_state=Desired.STOPPED, last_stop_reason="outside"
@@ -222,4 +217,6 @@ async def _face_change(environment: Environment, tools: Tools) -> NextLook:
     elif droplet.status == "active" and environment.phase == Phase.STOPPED:
         message = "The machine was powered on outside DevPocket."
         await tools.record_phase(environment, Phase.STARTING, message, desired_state=Desired.RUNNING)
-    return LATER_S
+    else:
+        return None
+    return 0.0

@@ -6,7 +6,7 @@ import structlog
 from django.db.models import Q
 from django.utils import timezone
 
-from environments.cloud import CloudNotFound, CloudRejected, DropletSnapshot
+from environments.cloud import CloudNotFound, CloudRejected, CloudThrottled, DropletSnapshot
 from environments.models import Environment, Snapshot
 from environments.steps.tools import ACTION_REPEAT_S, LATER_S, NextLook, Tools, age_s, newest_action
 
@@ -73,6 +73,9 @@ async def _ask(environment: Environment, tools: Tools, snapshot: Snapshot, dropl
     name = snapshot.cloud_name
     try:
         action = await tools.cloud(lambda cloud: cloud.droplet_action(droplet_id, "snapshot", name=name))
+    except CloudThrottled:
+        await tools.record_snapshot(environment, snapshot, requested_at=None)  # it wasn't begun
+        raise
     except CloudRejected as error:
         if error.is_pending_event:
             await tools.record_snapshot(environment, snapshot, requested_at=None)
@@ -84,9 +87,7 @@ async def _ask(environment: Environment, tools: Tools, snapshot: Snapshot, dropl
 
 
 async def _asked(environment: Environment, tools: Tools, snapshot: Snapshot, action_id: int) -> NextLook:
-    # The snapshot's number first: were only the environment's written, the action could not be found again.
     await tools.record_snapshot(environment, snapshot, action_id=action_id)
-    await tools.record_facts(environment, last_action_id=action_id)
     return LATER_S
 
 

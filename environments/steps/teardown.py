@@ -5,10 +5,10 @@ from __future__ import annotations
 import structlog
 from django.utils import timezone
 
-from environments.cloud import CloudNotFound
+from environments.cloud import CloudNotFound, Volume
 from environments.models import Environment, Snapshot
 from environments.steps import tools as shared
-from environments.steps.tools import LATER_S, NEXT_VIEW, NextLook, Tools, age_s
+from environments.steps.tools import LATER_S, NEXT_VIEW, NextLook, Tools, age_s, find_droplet
 
 log = structlog.get_logger(__name__)
 
@@ -28,14 +28,16 @@ async def _droplets(environment: Environment, tools: Tools) -> NextLook:
     """None: there are none, and none can show up any more."""
     if environment.droplet_requested_at is None:
         return None
-    tag = environment.tag
+    tag, droplet_id = environment.tag, environment.droplet_id
     if environment.action_kind != "destroy":
+        if droplet_id is not None:  # by its id as well: what is listed by its tag may be late
+            await tools.cloud(lambda cloud: cloud.droplet_delete(droplet_id))
         await tools.cloud(lambda cloud: cloud.droplets_delete_by_tag(tag))
         await tools.record_facts(environment, action_kind="destroy", action_requested_at=timezone.now())
         return NEXT_VIEW
     if tools.view is None or tools.view.taken_at <= (environment.action_requested_at or timezone.now()):
         return NEXT_VIEW
-    if tools.view.by_tag.get(tag):
+    if tools.view.by_tag.get(tag) or (droplet_id is not None and await find_droplet(tools, droplet_id) is not None):
         await tools.record_facts(environment, action_kind="")  # ask again
         return LATER_S
     is_unanswered = environment.droplet_id is None and age_s(environment.droplet_requested_at) < shared.ADOPT_WINDOW_S
@@ -85,6 +87,8 @@ async def _volume(environment: Environment, tools: Tools) -> NextLook:
         return None
     name, region = environment.tag, environment.region
     volume = await tools.cloud(lambda cloud: cloud.volume_find(name=name, region=region))
+    if volume is None and environment.volume_id is not None:
+        volume = await _by_id(environment.volume_id, tools)  # listings may be late
     if volume is not None:
         if volume.droplet_ids:
             return LATER_S  # comes free some seconds after its droplet is gone (FACTS, Droplets)
@@ -92,3 +96,10 @@ async def _volume(environment: Environment, tools: Tools) -> NextLook:
         return LATER_S  # look once more before calling it gone
     is_unanswered = environment.volume_id is None and age_s(environment.volume_requested_at) < shared.ADOPT_WINDOW_S
     return LATER_S if is_unanswered else None
+
+
+async def _by_id(volume_id: str, tools: Tools) -> Volume | None:
+    try:
+        return await tools.cloud(lambda cloud: cloud.volume_get(volume_id))
+    except CloudNotFound:
+        return None

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 from django.utils import timezone
 
-from environments.cloud import CloudClient, CloudNotFound, CloudRejected, Droplet
+from environments.cloud import CloudClient, CloudNotFound, CloudRejected, CloudThrottled, Droplet
 from environments.lifecycle import Phase
 from environments.models import Environment, Snapshot
 from environments.ssh import HostKeyMismatch, Result
@@ -20,7 +20,9 @@ log = structlog.get_logger(__name__)
 
 SHARED_TAG = "devpocket"  # on everything that is ours, for listing, for the firewall and for the reaper
 
-ADOPT_WINDOW_S = 30  # how long a create without an answer may take to show up in listings before it is asked for again
+# How long a create without an answer may take to show up before it is asked for again: a request may leave at the end
+# of its step (25 s), take 11 s, and be listed late.
+ADOPT_WINDOW_S = 60
 SHUTDOWN_LIMIT_S = 30  # what a guest gets to shut down in before it is powered off
 ACTION_REPEAT_S = 20  # an action that had no effect by then is asked for once more
 ACTION_TRIES = 3  # of an action that the cloud begins and doesn't complete
@@ -143,9 +145,15 @@ async def is_done(environment: Environment, tools: Tools, kind: str, **arguments
 
 
 async def _ask(environment: Environment, tools: Tools, droplet_id: int, kind: str, arguments: dict[str, Any]) -> None:
-    await tools.record_facts(environment, action_kind=kind, action_requested_at=timezone.now(), action_id=None)
+    failures = environment.action_failures if environment.action_kind == kind else 0
+    await tools.record_facts(
+        environment, action_kind=kind, action_requested_at=timezone.now(), action_id=None, action_failures=failures
+    )
     try:
         action = await tools.cloud(lambda cloud: cloud.droplet_action(droplet_id, kind, **arguments))
+    except CloudThrottled:
+        await tools.record_facts(environment, action_requested_at=None)  # it wasn't begun
+        raise
     except CloudRejected as error:
         if not error.is_pending_event:
             raise
@@ -172,6 +180,13 @@ async def ask_to_switch_off(environment: Environment, tools: Tools, droplet: Dro
     """A guest is asked first, and not any more after SHUTDOWN_LIMIT_S (design.md section 3: stopped is honest)."""
     is_late = age_s(environment.phase_changed_at) > SHUTDOWN_LIMIT_S
     await nudge_power(environment, tools, droplet, "power_off" if is_late else "shutdown")
+
+
+async def note_size(environment: Environment, tools: Tools, droplet: Droplet) -> None:
+    """A resize that was completed, in its time or after it was given up: the row has the droplet's size."""
+    target = environment.resize_to or {}
+    if droplet.size == target.get("size") and droplet.size != environment.size:
+        await tools.record_facts(environment, **{name: value for name, value in target.items() if name != "disk"})
 
 
 # --- Ends that several steps come to

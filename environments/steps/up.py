@@ -8,9 +8,9 @@ import structlog
 from django.conf import settings
 from django.utils import timezone
 
-from environments.cloud import CloudNotFound, CloudRejected, Droplet
-from environments.cloud_init import PROGRESS_FILE, UserDataTooLarge, parse_progress, user_data
-from environments.lifecycle import Phase, installing_progress
+from environments.cloud import CloudNotFound, CloudRejected, CloudThrottled, Droplet
+from environments.cloud_init import HOME, PROGRESS_FILE, UserDataTooLarge, parse_progress, user_data
+from environments.lifecycle import RESUME_LIMIT_S, Phase, installing_progress
 from environments.models import Environment
 from environments.selectors import find_hibernation, machine_spec
 from environments.ssh import HostKeyMismatch, SSHUnavailable
@@ -26,6 +26,7 @@ from environments.steps.tools import (
     find_droplet,
     is_view_fresh,
     missing_or_later,
+    note_size,
     nudge_power,
     seen,
     wrong_host_key,
@@ -35,7 +36,11 @@ from environments.steps.volume import ensure_volume, holder_of_volume
 log = structlog.get_logger(__name__)
 
 READ_PROGRESS = f'cat "${{DEVPOCKET_ROOT:-}}{PROGRESS_FILE}" 2>/dev/null; true'
-CHECK_LOGIN = "command -v tmux >/dev/null && echo ready"
+# A simulated machine's home is a link to the volume, and no mount.
+CHECK_LOGIN = f"""\
+[ -n "${{DEVPOCKET_ROOT:-}}" ] || mountpoint -q {HOME} || {{ echo unmounted; exit; }}
+command -v tmux >/dev/null && echo ready
+"""
 SSH_TIMEOUT_S = 10.0
 FAST_S = 30.0  # how long a machine that boots is looked at often
 RECOVER_LOOK_S = 60.0  # how long a machine in error may take to answer before it is replaced
@@ -48,7 +53,10 @@ async def create(environment: Environment, tools: Tools) -> NextLook:
     if environment.droplet_requested_at is not None:
         return await _recover(environment, tools)
     await ensure_volume(environment, tools)
-    await tools.record_phase(environment, Phase.PROVISIONING)
+    facts = {}
+    if await tools.read(lambda: find_hibernation(environment)) is not None:  # a disk is copied
+        facts["deadline_at"] = timezone.now() + timedelta(seconds=RESUME_LIMIT_S * settings.DEADLINE_SCALE)
+    await tools.record_phase(environment, Phase.PROVISIONING, **facts)
     return 0.0
 
 
@@ -59,11 +67,17 @@ async def provision(environment: Environment, tools: Tools) -> NextLook:
     droplet = seen(environment, tools)
     if droplet is None and is_view_fresh(environment, tools):
         return await missing_or_later(environment, tools)
-    if droplet is None or droplet.status != "active" or droplet.ip is None:
+    if droplet is None or not _is_usable(environment, droplet):
         return NEXT_VIEW
     size_gb = environment.filesystem_size_gb or environment.volume_size_gb
     await tools.record_phase(environment, Phase.INSTALLING, droplet_ip=droplet.ip, filesystem_size_gb=size_gb)
     return 0.0
+
+
+def _is_usable(environment: Environment, droplet: Droplet) -> bool:
+    """On, with an address, and with the volume: without that the home would be on a disk that is thrown away."""
+    is_attached = environment.volume_id is None or environment.volume_id in droplet.volume_ids
+    return droplet.status == "active" and droplet.ip is not None and is_attached
 
 
 async def ensure_droplet(environment: Environment, tools: Tools) -> bool:
@@ -83,17 +97,21 @@ async def ensure_droplet(environment: Environment, tools: Tools) -> bool:
         raise CloudRejected(f"user data: {error}") from error
     image = int(hibernation.cloud_snapshot_id or 0) if hibernation else environment.image
     await tools.record_facts(environment, droplet_requested_at=timezone.now())
-    droplet = await tools.cloud(
-        lambda cloud: cloud.droplet_create(
-            name=environment.slug,
-            region=environment.region,
-            size=environment.size,
-            image=image,
-            user_data=text,
-            tags=[SHARED_TAG, environment.tag],
-            volumes=[environment.volume_id] if environment.volume_id else [],
+    try:
+        droplet = await tools.cloud(
+            lambda cloud: cloud.droplet_create(
+                name=environment.slug,
+                region=environment.region,
+                size=environment.size,
+                image=image,
+                user_data=text,
+                tags=[SHARED_TAG, environment.tag],
+                volumes=[environment.volume_id] if environment.volume_id else [],
+            )
         )
-    )
+    except (CloudThrottled, CloudRejected):
+        await tools.record_facts(environment, droplet_requested_at=None)  # certainly none was made
+        raise
     await tools.record_facts(environment, droplet_id=droplet.id)
     return True
 
@@ -143,9 +161,14 @@ async def run_when_login_works(environment: Environment, tools: Tools) -> NextLo
         return _while_booting(environment)
     except HostKeyMismatch as error:
         return await wrong_host_key(environment, tools, error)
+    if result.stdout.strip() == "unmounted":  # what is saved now would be on a disk that is thrown away
+        message = "The volume isn't mounted as the home directory. Restarting the machine may mount it."
+        await tools.record_error(environment, "home_not_mounted", message)
+        return None
     if result.stdout.strip() != "ready":
         return LATER_S  # the deadline ends it where it stays so
-    await tools.record_phase(environment, Phase.RUNNING, installation_completed=True)
+    facts = {"installation_completed": True} if environment.phase == Phase.CONFIGURING else {}
+    await tools.record_phase(environment, Phase.RUNNING, **facts)
     return 0.0
 
 
@@ -164,8 +187,9 @@ async def start(environment: Environment, tools: Tools) -> NextLook:
         return await missing_or_later(environment, tools)
     if droplet.status == "off":
         await nudge_power(environment, tools, droplet, "power_on")
-    if droplet.status != "active" or droplet.ip is None:
+    if not _is_usable(environment, droplet):
         return NEXT_VIEW
+    await note_size(environment, tools, droplet)
     if droplet.ip != environment.droplet_ip:
         await tools.record_facts(environment, droplet_ip=droplet.ip)
     return await run_when_login_works(environment, tools)
@@ -186,8 +210,9 @@ async def _recover(environment: Environment, tools: Tools) -> NextLook:
     if droplet.status == "off":
         await nudge_power(environment, tools, droplet, "power_on")
         return LATER_S
-    if droplet.status != "active" or droplet.ip is None:  # it never came up
+    if not _is_usable(environment, droplet):  # it never came up, or has lost its volume
         return await _replace_droplet(environment, tools)
+    await note_size(environment, tools, droplet)
     if droplet.ip != environment.droplet_ip:
         await tools.record_facts(environment, droplet_ip=droplet.ip)
     try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import structlog
 from django.utils import timezone
 
-from environments.cloud import CloudNotFound, CloudRejected, Volume
+from environments.cloud import CloudNotFound, CloudRejected, CloudThrottled, CloudUnreachable, Volume
 from environments.cloud_init import HOME
+from environments.leases import storage_give_up
 from environments.lifecycle import Phase
 from environments.models import Environment
 from environments.ssh import HostKeyMismatch, SSHUnavailable
@@ -39,11 +40,16 @@ async def ensure_volume(environment: Environment, tools: Tools) -> None:
             volume = await tools.cloud(
                 lambda cloud: cloud.volume_create(name=name, region=region, size_gb=size_gb, tags=tags)
             )
+        except CloudThrottled:
+            await tools.record_facts(environment, volume_requested_at=None)  # certainly none was made
+            raise
         except CloudRejected as error:
             if error.status not in (409, 422):
                 raise
             # The name may be taken by the volume of a lost answer that wasn't listed yet.
             volume = await tools.cloud(lambda cloud: cloud.volume_find(name=name, region=region))
+            if volume is None and error.status == 409:
+                raise CloudUnreachable("the volume is there, but isn't listed yet") from error
             if volume is None:
                 raise
     await tools.record_facts(environment, volume_id=volume.id, volume_size_gb=volume.size_gb)
@@ -107,9 +113,10 @@ async def _grow_volume(environment: Environment, tools: Tools, volume_id: str) -
 async def _give_up(environment: Environment, tools: Tools, size_gb: int, why: str) -> NextLook:
     """The volume stays as it is, the row says so again, and its owner is told in the events."""
     log.warning("volume_not_grown", environment=str(environment.pk), why=why)
+    wanted_gb = environment.storage_size_gb
+    await tools.read(lambda: storage_give_up(environment, wanted_gb=wanted_gb, size_gb=size_gb))
     await tools.record_facts(
         environment,
-        storage_size_gb=size_gb,
         volume_size_gb=size_gb,
         action_kind="",
         action_requested_at=None,

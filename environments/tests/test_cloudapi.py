@@ -19,11 +19,6 @@ from environments.tests.conftest import Until
 from environments.tests.life import Create, is_running
 
 
-@pytest.fixture(autouse=True)
-def _looks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloudapi, "_readiness", cloudapi._Readiness())
-
-
 async def test_ready_says_whether_the_cloud_takes_our_token(cloud: LocalCloud) -> None:
     assert await cloudapi.is_reachable()
 

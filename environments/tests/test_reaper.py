@@ -110,11 +110,11 @@ def test_what_an_environment_owns_is_left_alone(ann: SignIn, create: Callable[..
     mine = [Thing("droplet", "7", "a", OLD, label), Thing("volume", "v", row.tag, OLD, label)]
     assert orphans_among(mine) == []
     [second] = orphans_among([*mine, Thing("droplet", "8", "a", OLD, label)])
-    assert (second.id, second.is_known) == ("8", True)
+    assert (second.id, second.is_known) == ("8", False)
     [other_volume] = orphans_among([Thing("volume", "w", row.tag, OLD, label)])
-    assert not other_volume.is_known  # somebody's work: never deleted without a person
+    assert not other_volume.is_known  # an environment lives: nothing of it is deleted without a person
     [snapshot] = orphans_among([Thing("snapshot", "9", f"{row.tag}-abc", OLD, (f"{row.tag}-abc",))])
-    assert (snapshot.kind, snapshot.is_known) == ("snapshot", True)
+    assert (snapshot.kind, snapshot.is_known) == ("snapshot", False)
 
 
 def test_what_may_just_be_coming_into_being_is_left_alone(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
