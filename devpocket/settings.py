@@ -185,7 +185,7 @@ SIMPLE_JWT = {
 IDLE_STOP_MINUTES: int = env.int("IDLE_STOP_MINUTES", 0)
 PLANS: dict[str, dict[str, Any]] = {
     plan: {
-        "max_environments": env.int(f"{plan.upper()}_ENVIRONMENTS", environments) or None,
+        "max_environments": env.int(f"{plan.upper()}_ENVIRONMENTS", environments) or (None if plan == "pro" else 0),
         "max_storage_gb": storage_gb,
         "idle_stop_minutes": env.int(f"{plan.upper()}_IDLE_STOP_MINUTES", IDLE_STOP_MINUTES),
     }

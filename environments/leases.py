@@ -168,6 +168,11 @@ def storage_give_up(environment: Environment, *, wanted_gb: int, size_gb: int) -
     rows.filter(storage_size_gb=wanted_gb).update(storage_size_gb=size_gb)
 
 
+def variables_tell_later(environment: Environment) -> None:
+    """The machine starts without them. Raises: LeaseLost."""
+    facts_record(environment, owner=environment.lease_owner, variables_changed_at=timezone.now())
+
+
 def happening_record(
     environment: Environment, *, owner: str, kind: str, message: str, cloud_request_id: str = ""
 ) -> None:

@@ -18,7 +18,7 @@ from environments.records import usual_limit_s
 from environments.steps import power, up
 from environments.steps.snapshots import find_pending, make
 from environments.steps.teardown import tear_down
-from environments.steps.tools import NEXT_VIEW, SHARED_TAG, ActionFailed, CloudView, NextLook, Tools
+from environments.steps.tools import NEXT_VIEW, SHARED_TAG, CloudView, GivenUp, NextLook, Tools
 
 __all__ = ["NEXT_VIEW", "SHARED_TAG", "CloudView", "NextLook", "Tools", "needs_view", "step"]
 
@@ -38,9 +38,8 @@ async def step(environment: Environment, tools: Tools) -> NextLook:
         return None
     try:
         return await handler(environment, tools)
-    except ActionFailed as error:
-        message = f"The cloud began this several times and never completed it: {error.kind}."
-        await tools.record_error(environment, f"{error.kind}_failed", message)
+    except GivenUp as error:
+        await tools.record_error(environment, error.code, error.message)
         return None
 
 

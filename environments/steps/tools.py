@@ -61,12 +61,19 @@ class Tools(Protocol):
     async def forget_snapshot(self, environment: Environment, snapshot: Snapshot) -> None: ...
 
 
-class ActionFailed(Exception):
+class GivenUp(Exception):
+    """The phase can't be gone on with: the row ends in `error` with this code and message."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+class ActionFailed(GivenUp):
     """The cloud began an action several times and completed it never. `kind`: of the action."""
 
     def __init__(self, kind: str) -> None:
-        super().__init__(f"the cloud could not complete the action {kind}")
-        self.kind = kind
+        super().__init__(f"{kind}_failed", f"The cloud began this several times and never completed it: {kind}.")
 
 
 # --- The droplet as the listing has it

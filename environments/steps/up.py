@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from environments.cloud import CloudNotFound, CloudRejected, CloudThrottled, Droplet
 from environments.cloud_init import HOME, PROGRESS_FILE, UserDataTooLarge, parse_progress, user_data
+from environments.leases import variables_tell_later
 from environments.lifecycle import RESUME_LIMIT_S, Phase, installing_progress
 from environments.models import Environment
 from environments.selectors import find_hibernation, machine_spec
@@ -20,6 +22,7 @@ from environments.steps.tools import (
     NEXT_VIEW,
     SHARED_TAG,
     SOON_S,
+    GivenUp,
     NextLook,
     Tools,
     age_s,
@@ -31,6 +34,7 @@ from environments.steps.tools import (
     seen,
     wrong_host_key,
 )
+from environments.steps.variables import tell_variables
 from environments.steps.volume import ensure_volume, holder_of_volume
 
 log = structlog.get_logger(__name__)
@@ -91,10 +95,7 @@ async def ensure_droplet(environment: Environment, tools: Tools) -> bool:
         if age_s(environment.droplet_requested_at) < shared.ADOPT_WINDOW_S:
             return False
     hibernation = await tools.read(lambda: find_hibernation(environment))
-    try:
-        text = await tools.read(lambda: user_data(machine_spec(environment, is_set_up=hibernation is not None)))
-    except UserDataTooLarge as error:
-        raise CloudRejected(f"user data: {error}") from error
+    text = await tools.read(lambda: _user_data(environment, is_set_up=hibernation is not None))
     image = int(hibernation.cloud_snapshot_id or 0) if hibernation else environment.image
     await tools.record_facts(environment, droplet_requested_at=timezone.now())
     try:
@@ -114,6 +115,22 @@ async def ensure_droplet(environment: Environment, tools: Tools) -> bool:
         raise
     await tools.record_facts(environment, droplet_id=droplet.id)
     return True
+
+
+def _user_data(environment: Environment, *, is_set_up: bool) -> str:
+    """What the machine is set up from. Variables that the cloud has no room for are told to it over SSH instead.
+
+    Raises: GivenUp, where it is too large without them.
+    """
+    spec = machine_spec(environment, is_set_up=is_set_up)
+    try:
+        return user_data(spec)
+    except UserDataTooLarge:
+        variables_tell_later(environment)
+    try:
+        return user_data(replace(spec, variables={}))
+    except UserDataTooLarge as error:
+        raise GivenUp("setup_too_large", f"The template's set-up is too large for the cloud: {error}.") from error
 
 
 async def _adopt_droplet(environment: Environment, tools: Tools) -> bool:
@@ -167,6 +184,7 @@ async def run_when_login_works(environment: Environment, tools: Tools) -> NextLo
         return None
     if result.stdout.strip() != "ready":
         return LATER_S  # the deadline ends it where it stays so
+    await tell_variables(environment, tools)  # what isn't known to it yet, for the first shell; else once it runs
     facts = {"installation_completed": True} if environment.phase == Phase.CONFIGURING else {}
     await tools.record_phase(environment, Phase.RUNNING, **facts)
     return 0.0

@@ -235,6 +235,20 @@ async def test_changed_variables_reach_new_shells(pat: SignIn, create: Create, c
     assert shown == tricky
 
 
+async def test_variables_that_the_cloud_has_no_room_for_reach_the_machine_all_the_same(
+    pat: SignIn, create: Create, cloud: LocalCloud, until: Until
+) -> None:
+    """User-data is 64 KiB at most; the contract allows 100 values of 4096 characters."""
+    variables = {f"LARGE_{number}": "x" * 4000 + str(number) for number in range(100)}
+    row = await until(await database_sync_to_async(create)(pat, environment_variables=variables), is_running)
+    last_two = '. "${DEVPOCKET_ROOT}/etc/devpocket/environment.sh"; printf %s "$LARGE_42" | tail -c 2'
+    assert await run_on(row, last_two) == "42"
+    await act(row, "hibernate")
+    await until(row, is_stopped)
+    await act(row, "start")
+    assert await run_on(await until(row, is_running), last_two) == "42"
+
+
 # --- Recovering
 
 
