@@ -134,12 +134,16 @@ else:
 CACHES: dict[str, dict[str, Any]]
 CHANNEL_LAYERS: dict[str, dict[str, Any]]
 if REDIS_URL:
+    from devpocket.redis_connection import CancellableConnection
+
     # 30 s: channels_redis waits up to 5 s in one command, which is redis-py's own limit for an answer.
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
-            "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 30}]},
+            "CONFIG": {
+                "hosts": [{"address": REDIS_URL, "socket_timeout": 30, "connection_class": CancellableConnection}]
+            },
         }
     }
 else:
@@ -226,7 +230,7 @@ ACTION_WAIT_SECONDS: float = min(20.0, env.float("ACTION_WAIT_SECONDS", 0.0))  #
 LEASE_SECONDS: float = env.float("LEASE_SECONDS", 30.0)  # what a killed process held is free after this
 # What all server processes together may ask of the cloud; its own limits are 250 and 5,000. Health checks come on top:
 # four a minute.
-CLOUD_CALLS_PER_MINUTE: int = env.int("CLOUD_CALLS_PER_MINUTE", 240)
+CLOUD_CALLS_PER_MINUTE: int = env.int("CLOUD_CALLS_PER_MINUTE", 245)
 CLOUD_CALLS_PER_HOUR: int = env.int("CLOUD_CALLS_PER_HOUR", 4700)
 METRICS_SECONDS: float = env.float("METRICS_SECONDS", 60.0)  # between two samples of a running machine; 0: none
 # Who may reach the droplets' SSH port: this server at least. Everybody, so that users' own keys work from anywhere.
