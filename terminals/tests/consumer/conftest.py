@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 from channels.layers import get_channel_layer
+from django.conf import settings
 
 from accounts.models import PlatformKey
 from accounts.services import SignIn
@@ -15,9 +17,9 @@ from environments.ssh import SSHPool
 from environments.tests.sshd import Machine, eventually
 from templates_catalog.importer import import_templates
 from templates_catalog.models import Template
-from terminals import consumers
+from terminals import consumers, slots
 from terminals.hub import Hub
-from terminals.tests.consumer.served import Socket
+from terminals.tests.consumer.served import WAIT_S, Socket
 from terminals.tests.test_hub import talk
 
 
@@ -29,9 +31,41 @@ async def machine(settings: Any) -> AsyncIterator[Machine]:
         yield running
 
 
+async def is_reached(layer: Any, group: str, channel: str) -> bool:
+    """Whether what is said to the group comes to the channel, whose owner no longer listens."""
+    await layer.group_send(group, {"type": "probe"})
+    await layer.send(channel, {"type": "end.of.probe"})
+    kinds: list[str] = []
+    async with asyncio.timeout(WAIT_S):
+        while "end.of.probe" not in kinds:
+            kinds.append((await layer.receive(channel))["type"])
+    return "probe" in kinds
+
+
 @pytest.fixture
-async def hub(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
-    """A hub of the test's own. Afterwards nothing may be left open: no channel, connection, group or slot."""
+async def layer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    """The channel layer. Afterwards nobody may be left in a group that they have joined."""
+    layer: Any = get_channel_layer()
+    joined: set[tuple[str, str]] = set()
+    join = layer.group_add
+
+    async def group_add(group: str, channel: str) -> None:
+        joined.add((group, channel))
+        await join(group, channel)
+
+    monkeypatch.setattr(layer, "group_add", group_add)
+    try:
+        yield layer
+        for group, channel in joined:
+            assert not await is_reached(layer, group, channel), group
+    finally:
+        if hasattr(layer, "close_pools"):  # Redis's sockets belong to this test's event loop
+            await layer.close_pools()
+
+
+@pytest.fixture
+async def hub(machine: Machine, layer: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
+    """A hub of the test's own. Afterwards nothing may be left open on the machine: no channel, no connection."""
     pool = SSHPool(idle_close_s=0)
     hub = Hub(pool, resume_s=60)
     monkeypatch.setattr(consumers, "hub", hub)
@@ -39,8 +73,6 @@ async def hub(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     yield hub
     hub.close()
     await eventually(lambda: machine.open_channels == 0 and machine.connections == [])
-    layer: Any = get_channel_layer()
-    assert layer.groups == {}
     await pool.aclose()
 
 
@@ -70,6 +102,8 @@ def home(transactional_db: None, ann: SignIn, machine: Machine) -> Environment:
 
 
 @pytest.fixture
-def at(hub: Hub, home: Environment, ann: SignIn) -> Callable[..., Any]:
-    """at(): Ann's socket, served."""
-    return lambda query="", **options: Socket(home.pk, ann.tokens.access, query, **options).served()
+def at(hub: Hub, home: Environment, ann: SignIn) -> Iterator[Callable[..., Any]]:
+    """at(): Ann's socket, served. Afterwards none of her slots may still be taken."""
+    yield lambda query="", **options: Socket(home.pk, ann.tokens.access, query, **options).served()
+    everybody = range(settings.WS_CONNECTIONS_PER_USER)
+    assert None not in [slots.slot_take(ann.user.pk, f"probe-{number}") for number in everybody]
