@@ -16,6 +16,8 @@ from django.http import Http404, HttpRequest
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
+from devpocket.times import time_text
+
 log = structlog.get_logger(__name__)
 
 FieldError = dict[str, str]  # {"field": dotted path, "message": sentence, "code": one of contract 2.3}
@@ -116,7 +118,7 @@ def error_body(
         "code": code,
         "errors": list(errors),
         "context": dict(context) if context else None,
-        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "timestamp": time_text(datetime.now(UTC)),
         "path": path,
         "request_id": request_id,
     }

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
+from devpocket.times import time_text
 from environments.cloud_init import PROGRESS_FILE
 
 CLOUD_INIT_LOG = "/var/log/cloud-init-output.log"
@@ -48,10 +49,6 @@ class Line:
 
     def __str__(self) -> str:
         return f"{time_text(self.at)} [{self.level}] {self.source}: {self.message}"
-
-
-def time_text(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")
 
 
 # --- The command

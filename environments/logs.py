@@ -14,9 +14,10 @@ import structlog
 from channels.db import database_sync_to_async
 from django.utils import timezone
 
+from devpocket.times import time_text
 from environments import connections
 from environments.lifecycle import Phase
-from environments.log_lines import Level, Line, Source, logs_command, parse_logs, select, time_text
+from environments.log_lines import Level, Line, Source, logs_command, parse_logs, select
 from environments.models import Environment, EnvironmentEvent
 from environments.selectors import get_environment
 from environments.ssh import HostKeyMismatch, SSHUnavailable, Target

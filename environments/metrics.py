@@ -14,6 +14,7 @@ import structlog
 from channels.db import database_sync_to_async
 from django.utils import timezone
 
+from devpocket.times import time_text
 from environments import connections, samples
 from environments.lifecycle import Phase
 from environments.models import Environment
@@ -141,7 +142,7 @@ def shown(environment_id: UUID, sample: Sample | None) -> dict[str, Any]:
     reading = sample.reading if sample is not None else None
     storage = reading.storage_percent if reading else None
     received, sent = (reading.network_rx, reading.network_tx) if reading else (None, None)
-    at = (sample.at if sample is not None else timezone.now()).isoformat().replace("+00:00", "Z")
+    at = time_text(sample.at if sample is not None else timezone.now())
     return {
         "environment_id": str(environment_id),
         "cpu_usage": sample.cpu_percent if sample is not None else None,

@@ -17,6 +17,7 @@ from django.core.cache import cache
 from django.db import transaction
 from django.utils import timezone
 
+from devpocket.times import time_text
 from environments.lifecycle import Phase
 from environments.models import Environment, MetricSample
 from environments.readings import CPUTimes, Reading, cpu_percent
@@ -173,7 +174,7 @@ def history(environment_id: UUID, *, hours: int) -> list[dict[str, Any]]:
     ).order_by("at")
     return [
         {
-            "timestamp": at.isoformat().replace("+00:00", "Z"),
+            "timestamp": time_text(at),
             "cpu_usage": cpu,
             "memory_usage": memory,
             "storage_usage": storage,

@@ -7,16 +7,13 @@ from typing import Any
 
 import orjson
 
+from devpocket.times import time_text
 from environments.lifecycle import COMPAT_STATUS, Phase
 from environments.models import Environment
 
 
 def encode(frame: dict[str, Any]) -> str:
     return orjson.dumps(frame).decode()
-
-
-def time_text(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")
 
 
 def now_text() -> str:

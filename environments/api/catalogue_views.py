@@ -16,6 +16,7 @@ from accounts.plans import plan_limits
 from devpocket.api import ApiView
 from devpocket.errors import NotFound
 from devpocket.paging import Page
+from devpocket.times import time_text
 from environments import catalogue
 from environments.api.serializers import RegionSerializer, SizeSerializer
 from environments.lifecycle import Phase, Status
@@ -85,6 +86,6 @@ class InfoView(ApiView):
             },
             "status_values": [str(status) for status in Status],
             "phase_values": [str(phase) for phase in Phase],
-            "timestamp": timezone.now().isoformat().replace("+00:00", "Z"),
+            "timestamp": time_text(timezone.now()),
         }
         return Response(body)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from environments.log_lines import Level, Line, Source, logs_command, parse_logs, select, time_text
+from devpocket.times import time_text
+from environments.log_lines import Level, Line, Source, logs_command, parse_logs, select
 
 MARK = "0123456789abcdef"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
