@@ -33,12 +33,14 @@ class Priority(IntEnum):
     """Who comes first."""
 
     REQUEST = 0  # somebody waits for the answer of an HTTP request
-    STEP = 1  # an environment waits
-    BACKGROUND = 2  # looking for changes, the reaper, the firewall
+    LISTING = 1  # all environments that wait: without it none of them gets on
+    STEP = 2  # one environment waits
+    BACKGROUND = 3  # looking for changes, the reaper, the firewall
 
 
-RESERVED = {Priority.REQUEST: 0.0, Priority.STEP: 0.02, Priority.BACKGROUND: 0.04}  # share that is left to those before
-PATIENCE_S = {Priority.REQUEST: 0.5, Priority.STEP: 8.0, Priority.BACKGROUND: 5.0}
+# Share of the limit that is left to those before. A listing takes 20 calls a minute at most (droplet_watch.py).
+RESERVED = {Priority.REQUEST: 0.0, Priority.LISTING: 0.01, Priority.STEP: 0.10, Priority.BACKGROUND: 0.12}
+PATIENCE_S = {Priority.REQUEST: 0.5, Priority.LISTING: 8.0, Priority.STEP: 8.0, Priority.BACKGROUND: 5.0}
 
 
 class BudgetSpent(CloudThrottled):

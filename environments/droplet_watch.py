@@ -30,6 +30,7 @@ KEEP_S = 300
 LISTER_S = 20  # a process that was killed while it listed
 SOON_S = 0.15  # what a listing takes
 REST_MAX_S = 30.0
+PAGE_PACE = 1.5  # a long list takes 20 calls a minute, with CLOUD_POLL_SECONDS 2
 DRIFT_EVERY_S = 30.0  # changes made outside are noticed within 60 s (contract 6.3): this, the listing, and a look
 
 
@@ -46,7 +47,8 @@ class DropletWatch:
 
     @property
     def interval_s(self) -> float:
-        return float(settings.CLOUD_POLL_SECONDS * (self.view.pages if self.view else 1))
+        pages = self.view.pages if self.view else 1
+        return float(settings.CLOUD_POLL_SECONDS * (1.0 if pages == 1 else PAGE_PACE * pages))
 
     def next_in_s(self) -> float:
         """When there will be a newer one, if somebody goes on asking for it."""
@@ -66,7 +68,7 @@ class DropletWatch:
             return  # another process is at it
         try:
             async with asyncio.timeout(LISTER_S):
-                await self._list(Priority.STEP if waits else Priority.BACKGROUND)
+                await self._list(Priority.LISTING if waits else Priority.BACKGROUND)
         except TimeoutError:
             self._rest("no answer in time")
         finally:

@@ -35,6 +35,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 PARALLEL_STEPS = 32
+PARALLEL_NEW = 4  # of them: rows that nothing was begun for yet, so that those under way have the calls they need
 STEP_SHARE = 5 / 6  # of a lease: a step ends before its lease does
 IDLE_LOOK_S = 2.0  # how soon rows changed by another process are noticed
 LOOK_AT_MOST_EVERY_S = 0.1
@@ -57,7 +58,7 @@ class Provisioner:
         self.owner = f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.watch = DropletWatch(self.owner)
         self._tasks = TaskOwner()
-        self._busy: set[uuid.UUID] = set()
+        self._busy: dict[uuid.UUID, bool] = {}  # rows in work, and whether they are new
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -106,8 +107,13 @@ class Provisioner:
         waits = any(needs_view(row) for row in due)
         if waits or await database_sync_to_async(leases.droplets_exist)():
             await self.watch.refresh(waits=waits)
-        for row in due[:room]:
-            self._busy.add(row.pk)
+        room_for_new = PARALLEL_NEW - sum(self._busy.values())
+        for row in due:
+            is_new = row.phase == Phase.CREATING
+            if room <= 0 or (is_new and room_for_new <= 0):
+                return IDLE_LOOK_S  # new ones come last; a step that ends wakes the loop
+            room, room_for_new = room - 1, room_for_new - is_new
+            self._busy[row.pk] = is_new
             self._tasks.start(self._work(row.pk), name=f"step-{row.pk}")
         next_due = await database_sync_to_async(leases.next_due_at)(besides=self._busy)
         if next_due is None:
@@ -130,7 +136,7 @@ class Provisioner:
                     environment, owner=self.owner, next_step_s=next_look, failed_steps=failures
                 )
         finally:
-            self._busy.discard(environment_id)
+            self._busy.pop(environment_id, None)
             self._wake.set()
             self._idle.set()
 
