@@ -58,7 +58,7 @@ class Server:
             "SECRET_KEY": "test",
             "JWT_SIGNING_KEY": "0123456789abcdef0123456789abcdef",
             "FIELD_ENCRYPTION_KEYS": "test",
-            "REDIS_URL": os.environ.get("SERVER_REDIS_URL", ""),
+            "REDIS_URL": os.environ.get("SERVER_REDIS_URL") or os.environ.get("REDIS_URL", ""),
             "DO_API_URL": cloud_url,
             "DO_TOKEN": TOKEN,
             "DROPLET_SSH_PORT": str(SSH_PORT),
