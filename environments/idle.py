@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 20.0
 WARN_BEFORE = timedelta(minutes=10)
+MEASURED_PERIODS = 3  # how old the last sample may be: turns are up to one and a half apart, and one may be late
 
 
 def idle_stop_at(environment: Environment, *, minutes: int) -> datetime | None:
@@ -65,6 +66,20 @@ def _warned_stop(environment: Environment, *, minutes: int) -> datetime | None:
     if stop_at is None or warned_at is None or warned_at < stop_at - before:
         return None
     return max(stop_at, warned_at + before)
+
+
+def is_measured(environment: Environment, now: datetime) -> bool:
+    """Whether it is known what goes on on the machine now: it was measured since its owner was warned, and just now.
+
+    One that is too busy to answer isn't measured, and looks as if nobody used it. Without samples
+    (METRICS_SECONDS=0) terminals alone tell.
+    """
+    if settings.METRICS_SECONDS <= 0:
+        return True
+    since = now - MEASURED_PERIODS * timedelta(seconds=settings.METRICS_SECONDS)
+    if environment.idle_warned_at is not None:
+        since = max(since, environment.idle_warned_at)
+    return environment.samples.filter(at__gt=since).exists()
 
 
 # --- What the service does
@@ -111,7 +126,8 @@ def idle_settle(environment_id: UUID, *, clock: Callable[[], datetime] = timezon
             # Also where its time is over already: after an outage of ours nobody knows what went on on the machine,
             # and the time between warning and stop is enough to find out.
             _warn(environment, stop_at=max(stop_at, now + before), now=now, minutes=minutes)
-        elif now >= warned_stop:
+        elif now >= warned_stop and is_measured(environment, now):
+            # Else it is put off, without another warning, until the machine has answered and still isn't in use.
             environment_act(environment_id=environment.pk, owner_id=None, action="stop", actor_id=None, reason="idle")
 
 

@@ -25,7 +25,9 @@ from environments.changes import environment_extend
 from environments.errors import InvalidState
 from environments.idle import IdleWatch, find_warned_stop, idle_candidates, idle_settle, idle_stop_at, warning_time
 from environments.lifecycle import Desired, Phase
-from environments.models import Environment
+from environments.models import Environment, MetricSample
+from environments.readings import CPUTimes, Reading
+from environments.samples import Sample, sample_store
 from environments.services import activity_record, environment_act
 from environments.tests.conftest import Until
 from environments.tests.homes import home_of
@@ -66,8 +68,11 @@ def home(ann: SignIn, limited: None, clock: Clock) -> Environment:
     return home_of(ann.user, phase_changed_at=START, created_at=START)
 
 
-def look(clock: Clock) -> None:
-    """As IdleWatch.look does."""
+def look(clock: Clock, *, answers: bool = True) -> None:
+    """As IdleWatch.look does. `answers`: every machine has been measured just now."""
+    if answers:
+        for home in Environment.objects.filter(phase=Phase.RUNNING):
+            MetricSample.objects.create(environment=home, at=clock(), cpu_usage=1.0)
     for environment_id in idle_candidates(clock()):
         idle_settle(environment_id, clock=clock)
 
@@ -199,6 +204,60 @@ def test_a_warning_of_before_a_restart_does_not_count(home: Environment, clock: 
 
 
 @pytest.mark.django_db
+def test_a_machine_that_does_not_answer_is_not_stopped(home: Environment, clock: Clock) -> None:
+    """Too busy to answer is not unused."""
+    look(clock.at(50))
+    for minutes in (60, 70, 300):
+        look(clock.at(minutes), answers=False)
+        assert fresh(home).phase == Phase.RUNNING
+    assert kinds(home) == ["idle_warning"]
+    assert Mail.objects.filter(kind=Mail.Kind.IDLE_WARNING).count() == 1
+    look(clock.at(301))
+    assert (fresh(home).phase, fresh(home).last_stop_reason) == (Phase.STOPPING, "idle")
+
+
+@pytest.mark.django_db
+def test_a_machine_that_turns_out_to_be_busy_goes_on(home: Environment, clock: Clock) -> None:
+    look(clock.at(50))
+    look(clock.at(70), answers=False)
+    busy = Sample(clock.at(71)(), 99.0, Reading(cpu=CPUTimes(99, 100)))
+    assert sample_store(fresh(home), busy)
+    look(clock.at(71.2), answers=False)
+    row = fresh(home)
+    assert (row.phase, row.idle_warned_at, kinds(home)) == (Phase.RUNNING, None, ["idle_warning"])
+
+
+@pytest.mark.django_db
+def test_an_answer_before_it_fell_silent_does_not_count(home: Environment, clock: Clock) -> None:
+    look(clock.at(50))
+    look(clock.at(51))
+    look(clock.at(60), answers=False)
+    assert fresh(home).phase == Phase.RUNNING
+
+
+@pytest.mark.django_db
+def test_an_answer_before_the_warning_does_not_count(home: Environment, clock: Clock, settings: Any) -> None:
+    settings.METRICS_SECONDS = 3600
+    look(clock.at(49))
+    look(clock.at(50), answers=False)
+    look(clock.at(60), answers=False)
+    assert fresh(home).phase == Phase.RUNNING
+
+
+@pytest.mark.django_db
+def test_where_nothing_is_measured_terminals_alone_count(home: Environment, clock: Clock, settings: Any) -> None:
+    settings.METRICS_SECONDS = 0
+    look(clock.at(50), answers=False)
+    clock.at(55)
+    activity_record(environment_id=home.pk)
+    look(clock.at(60), answers=False)
+    assert fresh(home).phase == Phase.RUNNING
+    look(clock.at(105), answers=False)
+    look(clock.at(115), answers=False)
+    assert fresh(home).phase == Phase.STOPPING
+
+
+@pytest.mark.django_db
 def test_plans_without_a_limit_are_left_alone(home: Environment, clock: Clock, settings: Any, ann: SignIn) -> None:
     settings.PLANS = {**settings.PLANS, "free": {**settings.PLANS["free"], "idle_stop_minutes": 0}}
     look(clock.at(5000))
@@ -231,6 +290,7 @@ def test_no_keystroke_comes_between_the_look_and_the_stop(
 ) -> None:
     long_ago = timezone.now() - timedelta(hours=3)
     home = home_of(ann.user, phase_changed_at=long_ago, idle_warned_at=timezone.now() - timedelta(minutes=20))
+    MetricSample.objects.create(environment=home)
     recorded: list[datetime] = []
 
     def type_a_key() -> None:
@@ -349,6 +409,7 @@ async def test_an_idle_machine_is_really_stopped_and_starts_again(
     await watch.look()
     await until(row, lambda row: row.idle_warned_at is not None)
     ahead = timedelta(minutes=60, seconds=2)
+    await database_sync_to_async(MetricSample.objects.create)(environment=row, at=timezone.now() + ahead)
     await watch.look()
     stopped = await until(row, lambda row: row.phase == Phase.STOPPED)
     assert stopped.last_stop_reason == "idle"
