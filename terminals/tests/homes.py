@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import subprocess
+import sys
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
 
+from devpocket.testing.processes import ROOT
 from devpocket.testing.server import Server
 from terminals.tests.phone import Phone
 
@@ -59,6 +63,17 @@ async def settled(server: Server, **fields: Any) -> Home:
 async def act(server: Server, home: Home, method: str, path: str, token: str | None = None) -> int:
     answer = await asyncio.to_thread(server.ask, method, path, token=token or home.token)
     return answer.status_code
+
+
+def manage(server: Server, code: str) -> None:
+    """Do it in a process with the server's settings and database, for what no API of ours does."""
+    subprocess.run(
+        [sys.executable, "manage.py", "shell", "-v0", "-c", f"from environments.models import Environment\n{code}"],
+        cwd=ROOT,
+        env={**os.environ, **server.environment},
+        check=True,
+        timeout=60,
+    )
 
 
 async def shell_size(phone: Phone, cols: int, rows: int) -> None:

@@ -67,8 +67,12 @@ def test_a_first_session_and_a_second_look(localcloud: LocalCloud, tmp_path: Pat
 
 
 @pytest.mark.timeout(100)  # what the killed process held is free when its lease ends, 30 s later at the most
-def test_a_server_killed_while_a_machine_installs_finishes_it(localcloud: LocalCloud, tmp_path: Path) -> None:
-    with Server.start(localcloud.url, tmp_path) as server:
+def test_a_server_killed_while_a_machine_installs_finishes_it(tmp_path: Path) -> None:
+    (tmp_path / "cloud").mkdir()
+    with (
+        LocalCloud.start(tmp_path / "cloud", "--install-seconds", "5") as localcloud,  # so that it is seen to
+        Server.start(localcloud.url, tmp_path) as server,
+    ):
         token = server.sign_up("survivor")
         environment_id = server.create(token, "Phoenix")
         server.wait_for(token, environment_id, "installing")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import uuid
-from contextlib import closing
 
 import asyncssh
 
 from devpocket.testing.server import Server
-from terminals.tests.homes import REFUSED, Home, act, claims_of, refusal, settle, settled, shell_size
+from terminals.tests.homes import REFUSED, Home, act, claims_of, manage, refusal, settle, settled, shell_size
 from terminals.tests.phone import Phone
 
 
@@ -105,13 +102,8 @@ async def test_logout_closes_the_socket(server: Server, home: Home) -> None:
 async def test_a_machine_with_another_host_key_is_not_spoken_to(server: Server) -> None:
     home = await settled(server)
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
-    path = server._environment["DATABASE_URL"].removeprefix("sqlite:///")
-    with closing(sqlite3.connect(path, timeout=20)) as database, database:
-        changed = database.execute(
-            "UPDATE environments_environment SET host_public_key = ? WHERE id = ?",
-            (other, uuid.UUID(home.environment_id).hex),
-        )
-        assert changed.rowcount == 1
+    row = f"Environment.objects.filter(pk={home.environment_id!r})"
+    await asyncio.to_thread(manage, server, f"assert {row}.update(host_public_key={other!r}) == 1")
     async with Phone.at(server, home.environment_id, f"token={home.token}") as phone:
         assert await phone.until_closed() == (1011, "internal error")
         assert (phone.frames[-1]["type"], phone.frames[-1]["code"]) == ("error", "ssh_failed")

@@ -89,7 +89,9 @@ async def test_two_devices_share_the_screen(server: Server, home: Home) -> None:
         await two.until_shown("both-2")
 
 
-async def test_a_killed_server_loses_no_shell(server: Server, home: Home) -> None:
+async def test_a_killed_server_loses_no_shell(server: Server) -> None:
+    """Of a user of the test's own: the slot that the killed process held stays taken for a while (contract 9.6)."""
+    home = await settled(server)
     async with Phone.in_use(server, home.environment_id, home.token) as phone:
         await phone.run("survivor=$$; echo armed-$((1+1))", "armed-2")
         await asyncio.to_thread(server.process.kill)
@@ -97,6 +99,7 @@ async def test_a_killed_server_loses_no_shell(server: Server, home: Home) -> Non
     await asyncio.to_thread(server.restart)
     async with Phone.in_use(server, home.environment_id, home.token) as phone:
         await phone.run('[ "$survivor" = "$$" ] && echo lives-$((1+1))', "lives-2")
+    await act(server, home, "DELETE", f"/environments/{home.environment_id}")
 
 
 async def test_a_server_told_to_stop_says_so(server: Server, home: Home) -> None:
