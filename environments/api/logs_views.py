@@ -12,7 +12,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from environments.api.common import EnvironmentsViewSet, parse_id
+from environments.api.common import EnvironmentsViewSet
+from environments.api.queries import WholeNumberTextField, asked_of
 from environments.log_lines import Level, Source
 from environments.logs import LogQuery, environment_logs
 
@@ -59,7 +60,7 @@ class WordsField(serializers.Field[tuple[StrEnum, ...], str, Any, Any]):
 
 
 class LogsQuery(serializers.Serializer):
-    lines = serializers.IntegerField(min_value=1, max_value=1000, default=100)
+    lines = WholeNumberTextField(min_value=1, max_value=1000, default=100)
     since = TimeField(required=False, help_text="Only lines of this time and later.")
     level = WordsField(Level, required=False, help_text="DEBUG, INFO, WARN or ERROR, or several with commas.")
     source = WordsField(Source, required=False, help_text="As in entries, or several with commas.")
@@ -90,14 +91,12 @@ class LogsViewSet(EnvironmentsViewSet):
 
     @extend_schema(parameters=[LogsQuery], responses=LogsSerializer)
     async def aretrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
-        form = LogsQuery(data=request.query_params.dict())
-        form.is_valid(raise_exception=True)
-        asked = form.validated_data
+        environment_id, asked = await asked_of(request, pk, LogsQuery)
         query = LogQuery(
             lines=asked["lines"],
             since=asked.get("since"),
             levels=asked.get("level", tuple(Level)),
             sources=asked.get("source", tuple(Source)),
         )
-        found = await environment_logs(environment_id=parse_id(pk), owner_id=request.user.pk, query=query)
+        found = await environment_logs(environment_id=environment_id, owner_id=request.user.pk, query=query)
         return Response({**found, "logs": found["entries"]} if asked["format"] == "objects" else found)

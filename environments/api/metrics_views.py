@@ -9,13 +9,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from environments.api.common import EnvironmentsViewSet, parse_id
+from environments.api.common import EnvironmentsViewSet
+from environments.api.queries import WholeNumberTextField, asked_of
 from environments.metrics import environment_metrics
 
 
 class MetricsQuery(serializers.Serializer):
-    hours = serializers.IntegerField(
-        min_value=1, max_value=168, required=False, help_text="Of history, one entry a minute; none without it."
+    hours = WholeNumberTextField(
+        min_value=0, max_value=168, default=0, help_text="Of history, one entry a minute; 0: none."
     )
 
 
@@ -53,7 +54,5 @@ class MetricsViewSet(EnvironmentsViewSet):
 
     @extend_schema(parameters=[MetricsQuery], responses=MetricsSerializer)
     async def aretrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
-        query = MetricsQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        hours = query.validated_data.get("hours", 0)
-        return Response(await environment_metrics(environment_id=parse_id(pk), owner_id=request.user.pk, hours=hours))
+        environment_id, asked = await asked_of(request, pk, MetricsQuery)
+        return Response(await environment_metrics(environment_id=environment_id, owner_id=request.user.pk, **asked))

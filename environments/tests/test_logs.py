@@ -150,6 +150,9 @@ async def test_filters(query: str, found: list[str], ann: SignIn, home: Environm
         ("lines=1001", "lines", "max_value"),
         ("lines=x", "lines", "invalid"),
         ("lines=", "lines", "invalid"),
+        ("lines=1.0", "lines", "invalid"),
+        ("lines=true", "lines", "invalid"),
+        ("lines=1e1", "lines", "invalid"),
         ("since=yesterday", "since", "invalid"),
         ("since=", "since", "invalid"),
         ("since=2026-02-30", "since", "invalid"),
@@ -239,8 +242,11 @@ async def test_only_its_owner_may_ask(ann: SignIn, ben: SignIn, home: Environmen
     assert (await ask(ann, uuid.uuid4())).status_code == 404
     assert (await ask(ann, "no-id")).status_code == 404
     assert (await ask(ben, home.pk, method="options")).status_code == 404
+    for environment_id in (home.pk, uuid.uuid4(), "no-id"):  # whatever else is wrong
+        assert (await ask(ben, environment_id, "?lines=0&since=yesterday")).status_code == 404
     await change(home, phase=Phase.TERMINATED)
     assert (await ask(ann, home.pk)).status_code == 404
+    assert (await ask(ann, home.pk, "?lines=0")).status_code == 404
 
 
 async def test_with_and_without_a_slash_and_read_only(ann: SignIn, home: Environment) -> None:

@@ -202,12 +202,21 @@ async def test_history_is_there_in_every_phase(ann: SignIn, home: Environment) -
 @pytest.mark.parametrize(
     ("hours", "code"),
     [
-        ("0", "min_value"),
         ("169", "max_value"),
         ("-1", "min_value"),
         ("x", "invalid"),
         ("", "invalid"),
         ("1.5", "invalid"),
+        ("1.0", "invalid"),
+        ("1e1", "invalid"),
+        ("1_0", "invalid"),
+        ("%2B1", "invalid"),
+        (" 1", "invalid"),
+        ("true", "invalid"),
+        ("null", "invalid"),
+        ("\u0661", "invalid"),  # a digit, but not one of ours
+        ("1" * 19, "invalid"),
+        ("1" * 18, "max_value"),
     ],
 )
 async def test_hours_out_of_range_are_refused(hours: str, code: str, ann: SignIn, home: Environment) -> None:
@@ -215,6 +224,13 @@ async def test_hours_out_of_range_are_refused(hours: str, code: str, ann: SignIn
     assert answer.status_code == 422
     [error] = answer.json()["errors"]
     assert (error["field"], error["code"]) == ("hours", code)
+
+
+async def test_no_hours_are_no_history(ann: SignIn, home: Environment) -> None:
+    await change(home, phase=Phase.STOPPED)
+    await database_sync_to_async(MetricSample.objects.create)(environment=home, cpu_usage=3)
+    for query in ("", "?hours=0", "?hours=00"):
+        assert (await read(ann, home, query))["history"] == []
 
 
 # --- Who may ask
@@ -227,8 +243,11 @@ async def test_only_its_owner_may_ask(ann: SignIn, ben: SignIn, home: Environmen
     assert (await ask(ann, uuid.uuid4())).status_code == 404
     assert (await ask(ann, "no-id")).status_code == 404
     assert (await ask(ben, home.pk, method="options")).status_code == 404
+    for environment_id in (home.pk, uuid.uuid4(), "no-id"):  # whatever else is wrong
+        assert (await ask(ben, environment_id, "?hours=999")).status_code == 404
     await change(home, phase=Phase.TERMINATED)
     assert (await ask(ann, home.pk)).status_code == 404
+    assert (await ask(ann, home.pk, "?hours=999")).status_code == 404
     assert commands == []
 
 
