@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 MARK = "devpocket-reading"  # what a shell's start-up files may print comes before it
 FIRST_INTERVAL_S = 0.3  # between the two looks at the CPU, where no earlier reading is known
+TOLD_MAX_CHARS = 16 * 1024  # several hundred windows and network devices; it is parsed on the event loop, in some 5 ms
 NUMBER_MAX = 2**63 - 1  # of a BigIntegerField
 
 # Read by the shell itself, without a process for each. `net`: 1 for real network cards, which also carry what
@@ -86,7 +87,9 @@ def cpu_percent(before: CPUTimes | None, after: CPUTimes) -> float:
 
 
 def parse_reading(text: str) -> Reading:
-    """Read the command's answer. Total: lines that don't fit are passed over."""
+    """Read the command's answer. Total: lines that don't fit are passed over, and so is what is too long to be one:
+    the machine's `df`, `tmux` and `date` may be its user's own programs, and print what they like.
+    """
     cpus: list[CPUTimes] = []
     memory: dict[str, int] = {}
     network: dict[str, list[tuple[int, int]]] = {"0": [], "1": []}
@@ -97,7 +100,7 @@ def parse_reading(text: str) -> Reading:
     uptime: int | None = None
     load: tuple[float, float, float] | None = None
     _, mark, told = text.rpartition(MARK)
-    for line in told.split("\n") if mark else ():
+    for line in told[:TOLD_MAX_CHARS].split("\n") if mark else ():
         match line.split():
             case ["cpu", *fields]:
                 if (times := _cpu_times(fields)) is not None:

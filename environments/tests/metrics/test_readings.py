@@ -64,6 +64,24 @@ def test_what_comes_before_the_mark_is_not_read() -> None:
     assert parse_reading("cpu 1 1 1 1\nuptime 5\n") == Reading()
 
 
+def test_a_long_welcome_hides_nothing() -> None:
+    assert parse_reading("Welcome!\n" * 20_000 + ANSWER) == parse_reading(ANSWER)
+
+
+@pytest.mark.parametrize("line", ["cpu 1 1 1 1 1 1 1 1", "net 1 5 5", "window 1", "x"])
+def test_what_comes_after_a_flood_is_not_read(line: str) -> None:
+    """The user's own programs can print 256 KiB, and it is parsed on the event loop."""
+    flood = f"{line}\n" * (256 * 1024 // len(line))
+    reading = parse_reading(f"devpocket-reading\nuptime 5\n{flood}load 1 1 1\n")
+    assert (reading.uptime_s, reading.load_average) == (5, None)
+
+
+def test_several_hundred_windows_and_devices_fit() -> None:
+    network, windows = "net 0 123456789 123456789\n" * 200, "window 1700000000\n" * 300
+    reading = parse_reading(f"devpocket-reading\n{network}{windows}now 1700000007\n")
+    assert (reading.network_rx, reading.output_age_s) == (200 * 123456789, 7)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "percent"),
     [
