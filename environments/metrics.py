@@ -15,11 +15,12 @@ from channels.db import database_sync_to_async
 from django.utils import timezone
 
 from devpocket.times import time_text
-from environments import connections, samples
+from environments import connections, sample_cache
 from environments.lifecycle import Phase
 from environments.models import Environment
 from environments.readings import FIRST_INTERVAL_S, parse_reading, reading_command
-from environments.samples import Sample
+from environments.sample_history import history
+from environments.samples import Sample, counters_of, sample_from
 from environments.selectors import get_environment
 from environments.ssh import HostKeyMismatch, SSHUnavailable, Target
 
@@ -73,21 +74,21 @@ class Collector:
             return await self._from_another_process(environment)
         sample = None
         try:
-            before = samples.counters_of(last, self._clock())
+            before = counters_of(last, self._clock())
             command = reading_command(interval_s=FIRST_INTERVAL_S if before is None else 0.0)
             result = await connections.pool.run(target, command, timeout_s=COMMAND_LIMIT_S)
             reading = parse_reading(result.stdout)
             if not reading.is_usable:
                 raise SSHUnavailable("the machine answers, but not with a reading")
-            sample = samples.sample_from(reading, reading.cpu_before or before, self._clock())
+            sample = sample_from(reading, reading.cpu_before or before, self._clock())
             return sample
         finally:
-            await _in_thread(samples.measured)(environment.pk, sample)
+            await _in_thread(sample_cache.measured)(environment.pk, sample)
 
     def _prepare(self, environment: Environment) -> tuple[Sample | None, Target | None]:
         """Sync. The last sample, and how to reach the machine; None where another process is asking it."""
-        last = samples.find_last(environment)
-        if self.is_fresh(last) or not samples.may_measure(environment.pk, limit_s=COMMAND_LIMIT_S + 1):
+        last = sample_cache.find_last(environment)
+        if self.is_fresh(last) or not sample_cache.may_measure(environment.pk, limit_s=COMMAND_LIMIT_S + 1):
             return last, None
         try:
             return last, connections.target_for(environment)
@@ -96,8 +97,8 @@ class Collector:
 
     async def _from_another_process(self, environment: Environment) -> Sample:
         def look() -> tuple[bool, Sample | None]:
-            is_asking = samples.is_being_measured(environment.pk)  # before the sample, which is there when it ends
-            return is_asking, samples.find_last(environment)
+            is_asking = sample_cache.is_being_measured(environment.pk)  # before the sample, which is there when it ends
+            return is_asking, sample_cache.find_last(environment)
 
         async with asyncio.timeout(COMMAND_LIMIT_S):
             while True:
@@ -133,8 +134,8 @@ async def environment_metrics(*, environment_id: UUID, owner_id: UUID, hours: in
 def _known(environment_id: UUID, owner_id: UUID, hours: int) -> tuple[Environment, Sample | None, list[dict[str, Any]]]:
     """Sync, and the only part that takes a database connection: none is held while the machine is asked."""
     environment = get_environment(environment_id, owner_id=owner_id)
-    sample = samples.find_last(environment) if environment.phase == Phase.RUNNING else None
-    return environment, sample, samples.history(environment_id, hours=hours) if hours else []
+    sample = sample_cache.find_last(environment) if environment.phase == Phase.RUNNING else None
+    return environment, sample, history(environment_id, hours=hours) if hours else []
 
 
 def shown(environment_id: UUID, sample: Sample | None) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 
 from devpocket.tasks import TaskOwner
-from environments import samples
+from environments import sample_history
 from environments.metrics import NO_ANSWER, Collector, collector
 from environments.models import Environment
+from environments.sample_turns import sample_put_off, samples_claim
+from environments.samples import sample_store
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +48,7 @@ class Sampler:
                 is_full = False
                 try:
                     is_full = await self._look()
-                    if await database_sync_to_async(samples.prune_is_due)():
+                    if await database_sync_to_async(sample_history.prune_is_due)():
                         self._tasks.start(self._prune(), name="metrics-prune")
                 except Exception:
                     log.exception("sampler_look_failed")
@@ -64,7 +66,7 @@ class Sampler:
         room = PARALLEL - len(self._busy)
         if room <= 0:
             return True
-        claimed = await database_sync_to_async(samples.samples_claim)(
+        claimed = await database_sync_to_async(samples_claim)(
             limit=room, own=self._own.keys(), wait_s=OTHERS_WAIT_S, period_s=self._period_s
         )
         now = asyncio.get_running_loop().time()
@@ -86,19 +88,17 @@ class Sampler:
             except NO_ANSWER as error:
                 failures = self._failures[environment.pk] = self._failures.get(environment.pk, 0) + 1
                 log.info("sample_failed", environment=str(environment.pk), failures=failures, error=str(error))
-                await database_sync_to_async(samples.sample_put_off)(
-                    environment, failures=failures, period_s=self._period_s
-                )
+                await database_sync_to_async(sample_put_off)(environment, failures=failures, period_s=self._period_s)
             else:
                 self._failures.pop(environment.pk, None)
-                await database_sync_to_async(samples.sample_store)(environment, sample)
+                await database_sync_to_async(sample_store)(environment, sample)
         finally:
             self._busy.discard(environment.pk)
             self._room.set()
 
     async def _prune(self) -> None:
-        for _ in range(samples.PRUNE_BATCHES_MAX):
-            if not await database_sync_to_async(samples.samples_prune)():
+        for _ in range(sample_history.PRUNE_BATCHES_MAX):
+            if not await database_sync_to_async(sample_history.samples_prune)():
                 return
             await asyncio.sleep(PRUNE_PAUSE_S)
 

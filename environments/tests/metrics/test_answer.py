@@ -14,7 +14,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.services import SignIn
-from environments import metrics, samples
+from environments import metrics, sample_cache
 from environments.lifecycle import Phase
 from environments.metrics import Collector
 from environments.models import Environment, MetricSample
@@ -54,7 +54,7 @@ async def test_a_machine_that_runs_is_measured(ann: SignIn, home: Environment) -
 @pytest.mark.parametrize("phase", [phase for phase in Phase if phase not in (Phase.RUNNING, Phase.TERMINATED)])
 async def test_in_any_other_phase_it_says_nothing(phase: Phase, ann: SignIn, home: Environment) -> None:
     await change(home, phase=phase)
-    await database_sync_to_async(samples.measured)(home.pk, sample())
+    await database_sync_to_async(sample_cache.measured)(home.pk, sample())
     body = await read(ann, home)
     assert {body[name] for name in [*NUMBERS, "load_average"]} == {None}
     assert (body["active_connections"], body["history"]) == (0, [])
@@ -65,7 +65,7 @@ async def test_an_answer_is_good_for_ten_seconds(ann: SignIn, home: Environment,
     machine.serve, commands = counted(machine.serve)
     first, second = await read(ann, home), await read(ann, home)
     assert (first, len(commands)) == (second, 1)
-    await database_sync_to_async(samples.measured)(home.pk, sample(timezone.now() - timedelta(seconds=11)))
+    await database_sync_to_async(sample_cache.measured)(home.pk, sample(timezone.now() - timedelta(seconds=11)))
     assert (await read(ann, home))["timestamp"] > first["timestamp"]
     assert len(commands) == 2
 
@@ -86,7 +86,7 @@ async def test_when_another_process_gets_no_answer_nobody_waits_on(
     home: Environment, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop, go = asyncio.get_running_loop(), asyncio.Event()
-    is_being_measured = samples.is_being_measured
+    is_being_measured = sample_cache.is_being_measured
 
     def seen(environment_id: uuid.UUID) -> bool:
         loop.call_soon_threadsafe(go.set)
@@ -96,7 +96,7 @@ async def test_when_another_process_gets_no_answer_nobody_waits_on(
         await go.wait()
         await saying("nothing of use")(process)
 
-    monkeypatch.setattr(samples, "is_being_measured", seen)
+    monkeypatch.setattr(sample_cache, "is_being_measured", seen)
     machine.serve, commands = counted(serve)
     outcomes = await asyncio.gather(Collector().fresh(home), Collector().fresh(home), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [SSHUnavailable] * 2
@@ -126,7 +126,7 @@ async def test_a_machine_that_hangs_gives_the_last_sample_within_five_seconds(
 ) -> None:
     at = timezone.now() - timedelta(minutes=3)
     await change(home, phase_changed_at=at)
-    await database_sync_to_async(samples.measured)(home.pk, sample(at, cpu=12.5))
+    await database_sync_to_async(sample_cache.measured)(home.pk, sample(at, cpu=12.5))
     machine.serve = never
     began = time.monotonic()
     body = await read(ann, home)
@@ -154,7 +154,7 @@ async def test_trouble_gives_what_the_history_has_last(
 
 
 async def test_what_was_before_the_last_start_is_not_shown(ann: SignIn, home: Environment, machine: Machine) -> None:
-    await database_sync_to_async(samples.measured)(home.pk, sample(home.phase_changed_at - timedelta(seconds=1)))
+    await database_sync_to_async(sample_cache.measured)(home.pk, sample(home.phase_changed_at - timedelta(seconds=1)))
     machine.session_limit = 0
     assert (await read(ann, home))["cpu_usage"] is None
 

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from channels.db import database_sync_to_async
 from django.core.cache import cache
+from django.db.models import TextField, Value
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.services import SignIn
-from environments import metrics, sampler, samples
+from environments import metrics, sample_history, sample_turns, sampler, samples
 from environments.lifecycle import Phase
 from environments.metrics import Collector
 from environments.models import Environment, MetricSample
@@ -122,7 +123,7 @@ async def test_a_few_commands_at_a_time(ann: SignIn, machine: Machine, monkeypat
 async def test_a_machine_belongs_to_whoever_is_connected_to_it(home: Environment) -> None:
     now = timezone.now()
     await change(home, sample_due_at=now)
-    claim = database_sync_to_async(samples.samples_claim)
+    claim = database_sync_to_async(sample_turns.samples_claim)
     assert await claim(limit=5, own=(), wait_s=60, period_s=60) == []
     assert [row.pk for row in await claim(limit=5, own={home.pk}, wait_s=60, period_s=60)] == [home.pk]
     assert await claim(limit=5, own={home.pk}, wait_s=0, period_s=60) == []
@@ -150,6 +151,14 @@ async def test_a_silent_machine_holds_up_no_other_and_is_asked_less_often(
         assert (await row_of(lost)).cpu_percent is None
 
 
+async def test_a_sample_needs_no_secret_of_the_row(home: Environment) -> None:
+    unreadable = Value("no key opens this", output_field=TextField())
+    await change(home, sample_due_at=timezone.now(), environment_variables=unreadable, host_private_key=unreadable)
+    async with sampling():
+        [found] = await until_sampled(home)
+    assert found.cpu_usage is not None
+
+
 async def test_a_machine_that_stopped_meanwhile_gets_no_sample(home: Environment) -> None:
     await change(home, phase=Phase.STOPPING)
     assert not await database_sync_to_async(samples.sample_store)(home, sample())
@@ -160,7 +169,7 @@ async def test_a_machine_that_stopped_meanwhile_gets_no_sample(home: Environment
 
 async def test_only_running_machines_are_due(home: Environment) -> None:
     await change(home, phase=Phase.STOPPED, sample_due_at=timezone.now())
-    assert await database_sync_to_async(samples.samples_claim)(limit=5, own={home.pk}, wait_s=0, period_s=60) == []
+    assert await database_sync_to_async(sample_turns.samples_claim)(limit=5, own={home.pk}, wait_s=0, period_s=60) == []
 
 
 @pytest.mark.parametrize(
@@ -184,7 +193,7 @@ async def test_older_output_does_not_make_it_less_busy(home: Environment) -> Non
 
 
 async def test_after_seven_days_samples_go(home: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(samples, "PRUNE_BATCH", 2)
+    monkeypatch.setattr(sample_history, "PRUNE_BATCH", 2)
     now = timezone.now()
 
     @database_sync_to_async
@@ -198,7 +207,7 @@ async def test_after_seven_days_samples_go(home: Environment, monkeypatch: pytes
             while len(found := await samples_of(home)) > 2:  # noqa: ASYNC110 -- a database's row
                 await asyncio.sleep(0.02)
     assert [now - one.at for one in found] == [timedelta(days=6.9), timedelta(0)]
-    assert not await database_sync_to_async(samples.prune_is_due)()  # somebody has done it in this hour
+    assert not await database_sync_to_async(sample_history.prune_is_due)()  # somebody has done it in this hour
 
 
 async def test_without_a_period_nothing_is_sampled(home: Environment, settings: Any) -> None:
@@ -213,14 +222,14 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 @given(st.uuids(), st.datetimes(timezones=st.just(UTC), min_value=datetime(2020, 1, 1), max_value=datetime(2100, 1, 1)))
 def test_turns_come_once_a_period_at_the_machines_own_second(environment_id: uuid.UUID, now: datetime) -> None:
-    turn = samples.next_turn(environment_id, now, period_s=60)
+    turn = sample_turns.next_turn(environment_id, now, period_s=60)
     assert timedelta(seconds=29.9) < turn - now < timedelta(seconds=90.1)
-    again = samples.next_turn(environment_id, turn, period_s=60)
+    again = sample_turns.next_turn(environment_id, turn, period_s=60)
     assert abs((again - turn).total_seconds() - 60) < 0.001
 
 
 def test_turns_are_spread_over_the_period() -> None:
-    turns = [samples.next_turn(uuid.uuid4(), NOW, period_s=60).second for _ in range(2000)]
+    turns = [sample_turns.next_turn(uuid.uuid4(), NOW, period_s=60).second for _ in range(2000)]
     assert len(set(turns)) == 60
     assert max(turns.count(second) for second in range(60)) < 80
 
