@@ -80,6 +80,11 @@ class Terminal:
         self.shown = self.text[found.end() :]
         return found
 
+    def expect_size(self, cols: int, rows: int) -> None:
+        """Wait until the shell has this size: tmux learns of it a moment later than of what is typed after it."""
+        self.type(f'until [ "$(stty size)" = "{rows} {cols}" ]; do sleep .05; done; echo right-"{cols}":\r')
+        self.expect(f"right-{cols}:")
+
     def _read(self, give_up_at: float) -> bool:
         readable, _, _ = select.select([self._master], [], [], max(0, give_up_at - time.monotonic()))
         if not readable:
