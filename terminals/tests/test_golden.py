@@ -1,0 +1,71 @@
+"""The examples in docs/websocket-protocol.md are what really goes over the wire."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from devpocket.testing.processes import ROOT
+from devpocket.times import time_text
+from environments.models import Environment
+from terminals import frames
+from terminals.protocol import Input, Ping, Resize, parse_frame
+from terminals.tmux import session_name
+
+NOW = datetime(2026, 11, 24, 10, 0, 0, 123456, UTC)
+ENVIRONMENT_ID = UUID("5d0c1d3e-7c1b-4c55-9d0c-3f8f3d1d9a11")
+
+
+def examples(heading: str) -> list[dict[str, Any]]:
+    """The JSON under a heading; a block may hold several objects."""
+    text = (ROOT / "docs" / "websocket-protocol.md").read_text()
+    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    found, decoder = [], json.JSONDecoder()
+    for block in section.split("```json\n")[1:]:
+        rest = block.partition("```")[0].strip()
+        while rest:
+            frame, end = decoder.raw_decode(rest)
+            found.append(frame)
+            rest = rest[end:].strip()
+    return found
+
+
+def first(**columns: Any) -> Environment:
+    """The environment of the examples."""
+    return Environment(
+        pk=ENVIRONMENT_ID,
+        name="First",
+        template_id="python",
+        region="nyc3",
+        size="s-1vcpu-512mb-10gb",
+        droplet_id=123456789,
+        droplet_ip="203.0.113.7",
+        **columns,
+    )
+
+
+def test_what_the_server_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "now_text", lambda: time_text(NOW))
+    running = first(phase="running", progress=100, installation_completed=True)
+    installing = first(phase="installing", progress=42, status_message="Installing core tools")
+    said = [
+        frames.welcome(
+            running, session=session_name(str(ENVIRONMENT_ID), None), stream={"id": "i_tZks1AZCqNi7XU", "offset": 0}
+        ),
+        frames.output("42\r\n", 1187),
+        frames.status_update(installing),
+        frames.info("reattached", "Connected.", stream={"id": "Q8WFJp7MPEzywWL-", "offset": 0}),
+        frames.idle_warning(running, NOW + timedelta(minutes=10)),
+        frames.error("terminal_not_ready", "The terminal is not ready yet."),
+        frames.pong(),
+    ]
+    assert examples("From the server") == [json.loads(text) for text in said]
+
+
+def test_what_a_client_says() -> None:
+    understood = [parse_frame(json.dumps(frame)) for frame in examples("From the client")]
+    assert understood == [Input(b"ls\r"), Resize(100, 30), Ping()]
