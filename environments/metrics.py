@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,6 +21,7 @@ from environments.readings import FIRST_INTERVAL_S, parse_reading, reading_comma
 from environments.sample_history import history
 from environments.samples import Sample, counters_of, sample_from
 from environments.selectors import get_environment
+from environments.shared_work import SharedWork
 from environments.ssh import HostKeyMismatch, SSHUnavailable, Target
 
 log = structlog.get_logger(__name__)
@@ -43,28 +43,14 @@ class Collector:
 
     def __init__(self, *, fresh: timedelta = FRESH, clock: Callable[[], datetime] = timezone.now) -> None:
         self._fresh, self._clock = fresh, clock
-        self._asking: dict[UUID, asyncio.Task[Sample]] = {}
+        self._asking: SharedWork[UUID, Sample] = SharedWork("metrics", expected=NO_ANSWER)
 
     def is_fresh(self, sample: Sample | None) -> bool:
         return sample is not None and self._clock() - sample.at < self._fresh
 
     async def fresh(self, environment: Environment) -> Sample:
         """A sample of the last seconds. Raises: SSHUnavailable, HostKeyMismatch, TimeoutError."""
-        task = self._asking.get(environment.pk)
-        if task is None:
-            # In a context of its own: it may outlive the request that is the first to ask.
-            measuring = self._measure(environment)
-            task = asyncio.create_task(measuring, name=f"metrics-{environment.pk}", context=contextvars.Context())
-            self._asking[environment.pk] = task
-            task.add_done_callback(lambda task: self._answered(environment.pk, task))
-        async with asyncio.timeout(ANSWER_LIMIT_S):
-            return await asyncio.shield(task)  # whoever leaves takes nothing from the others that wait
-
-    def _answered(self, environment_id: UUID, task: asyncio.Task[Sample]) -> None:
-        self._asking.pop(environment_id, None)
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, NO_ANSWER):
-            log.error("metrics_failed", environment=str(environment_id), exc_info=error)
+        return await self._asking.outcome(environment.pk, lambda: self._measure(environment), limit_s=ANSWER_LIMIT_S)
 
     async def _measure(self, environment: Environment) -> Sample:
         last, target = await _in_thread(self._prepare)(environment)
@@ -111,10 +97,7 @@ class Collector:
 
     async def aclose(self) -> None:
         """End what is being asked."""
-        tasks = list(self._asking.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._asking.aclose()
 
 
 collector = Collector()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -17,7 +18,7 @@ from django.test import AsyncClient
 from django.utils import timezone
 
 from accounts.services import SignIn
-from environments import connections, logs
+from environments import connections, log_reader
 from environments.lifecycle import Phase
 from environments.models import Environment, EnvironmentEvent
 from environments.records import event_record
@@ -101,6 +102,24 @@ async def test_logs_of_the_machine_and_of_our_own(ann: SignIn, home: Environment
         assert found.groups() == (entry["timestamp"], entry["level"], entry["source"], entry["message"])
         assert entry["timestamp"].endswith("Z")
     assert body["logs"][0] == "2026-01-01T10:00:00Z [INFO] cloud-init: first"
+
+
+async def test_whatever_is_asked_of_the_same_sources_is_one_read(
+    ann: SignIn, home: Environment, machine: Machine
+) -> None:
+    shell, commands = machine.serve, []
+
+    async def serve(process: Process) -> None:
+        commands.append(process.command)
+        await shell(process)
+
+    machine.serve = serve
+    queries = ("", "?lines=2", "?level=ERROR", "?since=2026-01-01T10:01:30")
+    bodies = await asyncio.gather(*(read(ann, home, query) for query in queries))
+    assert [len(body["entries"]) for body in bodies] == [5, 2, 1, 2]
+    assert len(commands) == 1
+    await read(ann, home, "?source=application")
+    assert len(commands) == 2
 
 
 async def test_as_objects(ann: SignIn, home: Environment) -> None:
@@ -194,7 +213,7 @@ async def test_a_machine_that_hangs_adds_nothing_within_five_seconds(
 async def test_trouble_leaves_what_we_know(
     way: str, ann: SignIn, home: Environment, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "COMMAND_LIMIT_S", 1.0)
+    monkeypatch.setattr(log_reader, "COMMAND_LIMIT_S", 1.0)
     if way == "no channel":
         machine.session_limit = 0
     elif way == "no address":
