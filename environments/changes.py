@@ -17,6 +17,7 @@ from environments.lifecycle import AT_REST, Phase
 from environments.models import Environment
 from environments.records import event_record, phase_columns
 from environments.services import invalid_state, lock_environment, row_change, wrong_phase
+from templates_catalog.values import VARIABLES_MAX
 
 log = structlog.get_logger(__name__)
 
@@ -74,9 +75,6 @@ def _variables(
     if len(wanted) > VARIABLES_MAX:
         raise InvalidInput.field("environment_variables", f"At most {VARIABLES_MAX} variables are possible.")
     return wanted
-
-
-VARIABLES_MAX = 100  # contract 5.2
 
 
 def _check_storage(environment: Environment, storage_size_gb: int) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
-from django.utils import timezone
 from passlib.hash import sha512_crypt
 
 from accounts.errors import EmailNotVerified
@@ -14,8 +12,8 @@ from accounts.models import User
 from accounts.plans import plan_limits
 from devpocket.errors import InvalidInput
 from environments.catalogue import Needs, choose_place, choose_region
-from environments.models import IdempotencyKey
-from environments.services import IDEMPOTENCY_KEEP, Created, Repeatable, check_same_request, environment_create
+from environments.idempotency import Repeatable
+from environments.services import Created, environment_create
 from templates_catalog.models import Template
 
 DEFAULT_STORAGE_GB = 10
@@ -61,25 +59,3 @@ def create_from_request(user: User, wanted: dict[str, Any], *, repeatable: Repea
         # The Linux user's password, in the form that the machine keeps it in: it never leaves this function in clear.
         password_hash=sha512_crypt.using(rounds=PASSWORD_ROUNDS).hash(password) if password else "",
     )
-
-
-def find_answer(user: User, repeatable: Repeatable) -> dict[str, Any] | None:
-    """What the create with this key was answered, where it was. Raises: InvalidInput (the key was for another one)."""
-    since = timezone.now() - IDEMPOTENCY_KEEP
-    first = IdempotencyKey.objects.filter(user=user, key=repeatable.key, created_at__gte=since).first()
-    if first is None:
-        return None
-    check_same_request(first, repeatable)
-    return first.answer or None
-
-
-@transaction.atomic
-def answer_keep(*, user: User, key: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer that every repetition gets: the first that was kept, also where two were made at the same time."""
-    first = IdempotencyKey.objects.select_for_update().filter(user=user, key=key).first()
-    if first is None:  # a day has passed meanwhile
-        return answer
-    if not first.answer:
-        first.answer = answer
-        first.save(update_fields=["answer"])
-    return dict(first.answer)

@@ -9,7 +9,6 @@ import re
 import unicodedata
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,10 +21,12 @@ from accounts.errors import TokenInvalid
 from accounts.keys import generate_pair
 from accounts.models import User
 from accounts.plans import plan_limits
-from devpocket.errors import InvalidInput, NotFound
+from devpocket.errors import NotFound
 from devpocket.nudges import environment_group, nudge_on_commit
 from environments import wake
 from environments.errors import EnvironmentLimitReached, InvalidState, NameTaken
+from environments.idempotency import Repeatable, find_first, first_record
+from environments.idempotency import idempotency_keys_prune as idempotency_keys_prune  # upkeep.py looks for it here
 from environments.lifecycle import (
     ACTIONS,
     COMPAT_STATUS,
@@ -42,22 +43,12 @@ from templates_catalog.models import Template
 
 log = structlog.get_logger(__name__)
 
-IDEMPOTENCY_KEEP = timedelta(hours=24)  # contract 5.2
-
 
 def host_slug(name: str, environment_id: UUID) -> str:
     """A host name from a human one ("Mein Café!" gives mein-cafe-5d0c1d), unique by the id's first six digits."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     base = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:40].strip("-")
     return f"{base or 'environment'}-{environment_id.hex[:6]}"
-
-
-@dataclass(frozen=True, slots=True)
-class Repeatable:
-    """A create that its sender may repeat (`Idempotency-Key`). `request_hash`: SHA-256 of what was asked for."""
-
-    key: str
-    request_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +77,7 @@ def environment_create(
             owner = User.objects.select_for_update(no_key=True).get(pk=owner_id)
             if not owner.is_active:  # closed while this waited: nobody would own the machine
                 raise TokenInvalid("Your account is closed.")
-            if repeatable is not None and (first := _find_first(owner, repeatable)) is not None:
+            if repeatable is not None and (first := find_first(repeatable, user_id=owner.pk)) is not None:
                 return Created(first.environment, first)
             _check_limit(owner)
             environment = Environment.objects.create(
@@ -103,9 +94,7 @@ def environment_create(
             Template.objects.filter(pk=template.pk).update(usage_count=F("usage_count") + 1)
             event_record(environment, kind="create_requested", actor_id=owner_id)
             if repeatable is not None:
-                IdempotencyKey.objects.create(
-                    user=owner, key=repeatable.key, request_hash=repeatable.request_hash, environment=environment
-                )
+                first_record(repeatable, user_id=owner.pk, environment=environment)
             transaction.on_commit(wake.provisioner.wake)
     except IntegrityError as error:
         if Environment.objects.filter(owner_id=owner_id, name__iexact=name).exclude(phase=Phase.TERMINATED).exists():
@@ -113,30 +102,6 @@ def environment_create(
         raise
     log.info("environment_create_requested", environment=str(environment.pk), user=str(owner_id))
     return Created(environment)
-
-
-def _find_first(owner: User, repeatable: Repeatable) -> IdempotencyKey | None:
-    """The create that this one repeats. The caller holds the owner's lock. Raises: InvalidInput."""
-    first = (
-        IdempotencyKey.objects.select_related("environment__template").filter(user=owner, key=repeatable.key).first()
-    )
-    if first is not None and first.created_at < timezone.now() - IDEMPOTENCY_KEEP:
-        first.delete()
-        return None
-    if first is not None:
-        check_same_request(first, repeatable)
-    return first
-
-
-def check_same_request(first: IdempotencyKey, repeatable: Repeatable) -> None:
-    """Raises: InvalidInput."""
-    if first.request_hash != repeatable.request_hash:
-        raise InvalidInput.field("Idempotency-Key", "This Idempotency-Key was used for another request.")
-
-
-def idempotency_keys_prune() -> None:
-    """Forget creates that may not be repeated any more."""
-    IdempotencyKey.objects.filter(created_at__lt=timezone.now() - IDEMPOTENCY_KEEP).delete()
 
 
 def _check_limit(owner: User) -> None:
@@ -231,12 +196,13 @@ def wrong_phase(environment: Environment, action: str) -> InvalidState:
     return invalid_state(environment, f"This environment can't {action} now. {hint}")
 
 
-def invalid_state(environment: Environment, message: str) -> InvalidState:
+def invalid_state(environment: Environment, message: str, **context: Any) -> InvalidState:
     return InvalidState(
         message,
         errors=[{"field": "status", "message": message, "code": "invalid_state"}],
         phase=str(environment.phase),
         status=str(COMPAT_STATUS[Phase(environment.phase)]),
+        **context,
     )
 
 

@@ -14,6 +14,7 @@ from accounts.plans import plan_limits
 from devpocket.api import AsyncApiViewSet
 from devpocket.errors import NotFound
 from environments.api.serializers import EnvironmentSerializer
+from environments.errors import InvalidState
 from environments.lifecycle import COMPAT_STATUS, Phase
 from environments.models import Environment
 from environments.selectors import get_environment
@@ -48,6 +49,11 @@ def wants_full_status(request: Request) -> bool:
     return "full" in (word.strip().lower() for word in asked)
 
 
+def status_for(request: Request, phase: Phase) -> str:
+    """What `status` says of the phase in all answers of the request."""
+    return str(phase if wants_full_status(request) else COMPAT_STATUS[phase])
+
+
 def idle_minutes(request: Request) -> int:
     return plan_limits(request.user.plan).idle_stop_minutes
 
@@ -60,13 +66,17 @@ def shown(request: Request, *environments: Environment) -> list[dict[str, Any]]:
 
 def acted(request: Request, phase: Phase, message: str | None = None, **more: Any) -> Response:
     """What an action answers when the environment is in `phase`."""
-    status = phase if wants_full_status(request) else COMPAT_STATUS[phase]
     message = message or MESSAGES.get(phase, "The environment is being set up.")
-    return Response({"message": message, "status": str(status), "phase": str(phase), **more})
+    return Response({"message": message, "status": status_for(request, phase), "phase": str(phase), **more})
 
 
 class EnvironmentsViewSet(AsyncApiViewSet):
     """Answers differ by who wants full statuses; and OPTIONS too knows only the caller's own environments."""
+
+    def handle_exception(self, error: Exception) -> Response:
+        if isinstance(error, InvalidState) and "status" in error.context:
+            error.context["status"] = status_for(self.request, Phase(error.context["phase"]))
+        return super().handle_exception(error)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)

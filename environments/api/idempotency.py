@@ -8,9 +8,9 @@ from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
 
 from devpocket.errors import InvalidInput
-from environments.services import Repeatable
+from environments.idempotency import Repeatable
 
-HEADER = "Idempotency-Key"
+HEADER, REPLAYED_HEADER = "Idempotency-Key", "Idempotency-Replayed"
 KEY_MAX = 255
 
 

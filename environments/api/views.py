@@ -15,14 +15,15 @@ from accounts.models import Plan
 from devpocket.paging import Page
 from devpocket.throttling import Bucket
 from environments import changes, services
+from environments.api import idempotency as keys
 from environments.api.change_serializers import EventSerializer, PatchSerializer, PutSerializer
-from environments.api.common import PAGING, EnvironmentsViewSet, parse_id, shown
+from environments.api.common import PAGING, EnvironmentsViewSet, parse_id, shown, status_for
 from environments.api.filters import FILTERS, filtered
-from environments.api.idempotency import HEADER as IDEMPOTENCY_KEY
-from environments.api.idempotency import read_repeatable
 from environments.api.serializers import CreateSerializer, EnvironmentSerializer
 from environments.catalogue import check_fits
-from environments.creation import answer_keep, check_may_create, create_from_request, find_answer
+from environments.creation import check_may_create, create_from_request
+from environments.idempotency import answer_keep, find_first
+from environments.lifecycle import Phase
 from environments.selectors import events_of, get_environment
 
 
@@ -54,7 +55,7 @@ class EnvironmentViewSet(EnvironmentsViewSet):
     @extend_schema(
         request=CreateSerializer,
         responses={201: EnvironmentSerializer},
-        parameters=[OpenApiParameter(IDEMPOTENCY_KEY, location=OpenApiParameter.HEADER)],
+        parameters=[OpenApiParameter(keys.HEADER, location=OpenApiParameter.HEADER)],
     )
     async def acreate(self, request: Request) -> Response:
         """Answers at once; the machine comes up behind it. With an `Idempotency-Key` it may be repeated for a day."""
@@ -62,22 +63,25 @@ class EnvironmentViewSet(EnvironmentsViewSet):
 
     def _create(self, request: Request) -> Response:
         check_may_create(request.user)
-        repeatable = read_repeatable(request)
+        repeatable = keys.read_repeatable(request)
         # First of all: what has become of its template, or of the limit, is no matter of a request that was answered.
-        if repeatable is not None and (answer := find_answer(request.user, repeatable)) is not None:
-            return self._created(answer, is_replayed=True)
+        first = None if repeatable is None else find_first(repeatable, user_id=request.user.pk)
+        if first is not None and first.answer:
+            return self._created(request, first.answer, is_replayed=True)
         form = CreateSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         created = create_from_request(request.user, form.validated_data, repeatable=repeatable)
         answer = shown(request, created.environment)[0]
         if repeatable is not None:
-            answer = answer_keep(user=request.user, key=repeatable.key, answer=answer)
-        return self._created(answer, is_replayed=created.first is not None)
+            answer = answer_keep(answer, key=repeatable.key, user_id=request.user.pk)
+        return self._created(request, answer, is_replayed=created.first is not None)
 
-    def _created(self, answer: dict[str, Any], *, is_replayed: bool) -> Response:
+    def _created(self, request: Request, answer: dict[str, Any], *, is_replayed: bool) -> Response:
+        """The answer, in the words of this request: the first may have asked for other ones (contract 6.2)."""
+        answer = {**answer, "status": status_for(request, Phase(answer["phase"]))}
         headers = {"Location": f"/api/v1/environments/{answer['id']}"}
         if is_replayed:
-            headers["Idempotency-Replayed"] = "true"
+            headers[keys.REPLAYED_HEADER] = "true"
         return Response(answer, status=201, headers=headers)
 
     @extend_schema(responses=EnvironmentSerializer)

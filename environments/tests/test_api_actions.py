@@ -118,6 +118,14 @@ def test_an_action_answers_with_the_full_status_too(
     assert client.post(f"{ENVIRONMENTS}/{home.pk}/stop").json()["status"] == "stopped"
 
 
+def test_a_refusal_tells_the_full_status_too(home: Environment, ann: SignIn, client_of: ClientOf) -> None:
+    Environment.objects.update(phase=Phase.RESIZING)
+    for query, status in (("", "creating"), ("?status_format=full", "resizing")):
+        answer = client_of(ann).post(f"{ENVIRONMENTS}/{home.pk}/start{query}")
+        check_phase_refusal(answer)
+        assert (answer.json()["context"]["status"], answer.json()["context"]["phase"]) == (status, "resizing")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_stops_at_once_are_one_job(ann: SignIn, client_of: ClientOf) -> None:
     home = home_of(ann.user)

@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 from accounts.services import SignIn
 from devpocket.tests import wire
 from devpocket.tests.parallel import in_parallel
+from environments.idempotency import idempotency_keys_prune
 from environments.models import Environment, IdempotencyKey
 from environments.tests.api import ENVIRONMENTS, ClientOf, decode_environment
 from templates_catalog.models import Template
@@ -22,8 +23,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("templates", "cloud
 BODY: dict[str, Any] = {"name": "One", "template_id": "ubuntu", "environment_variables": {"A": "1"}}
 
 
-def create(client: APIClient, key: str | None = "key-1", **body: Any) -> Any:
-    headers = {} if key is None else {"Idempotency-Key": key}
+def create(client: APIClient, key: str | None = "key-1", *, full: bool = False, **body: Any) -> Any:
+    headers = {"X-DevPocket-Status": "full"} if full else {}
+    headers |= {} if key is None else {"Idempotency-Key": key}
     return client.post(ENVIRONMENTS, **wire.body({**BODY, **body}), headers=headers)
 
 
@@ -43,6 +45,17 @@ def test_a_repeated_create_is_answered_alike(client: APIClient) -> None:
     assert "Idempotency-Replayed" not in first
     assert Environment.objects.count() == 1
     assert Template.objects.get(pk="ubuntu").usage_count == 1
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_each_repetition_is_told_the_status_it_asks_for(full: bool, client: APIClient) -> None:
+    first = create(client, full=full)
+    IdempotencyKey.objects.update(answer={**first.json(), "phase": "installing"})  # answered a while after its start
+    for asks in (True, False, True):
+        again = create(client, full=asks)
+        assert again["Idempotency-Replayed"] == "true"
+        assert again.json()["status"] == ("installing" if asks else "creating")
+        assert "X-DevPocket-Status" in again["Vary"]
 
 
 def test_spelling_and_order_make_no_other_request(client: APIClient) -> None:
@@ -100,6 +113,12 @@ def test_keys_are_each_users_own_and_end_after_a_day(client: APIClient, ben: Sig
     for row in IdempotencyKey.objects.all():
         IdempotencyKey.objects.filter(pk=row.pk).update(created_at=row.created_at - timedelta(hours=24, seconds=1))
     wire.check_refusal(create(client), 403, "environment_limit_reached")
+    Environment.objects.update(phase="terminated")
+    again = create(client)
+    assert "Idempotency-Replayed" not in again
+    assert create(client).json() == again.json() != first.json()
+    idempotency_keys_prune()
+    assert [str(row.environment_id) for row in IdempotencyKey.objects.all()] == [again.json()["id"]]
 
 
 def test_without_a_key_nothing_is_repeated(client: APIClient) -> None:
