@@ -161,26 +161,32 @@ def choose_size(wanted: str | None, *, region: Region, plan: str, needs: Needs) 
 
     Raises: InvalidInput (unknown, or not in the region), SizeNotAllowed.
     """
-    known = sizes()
-    offered = _offered(known, region)
     if wanted is not None:
-        chosen = next((size for size in offered if size.slug == wanted), None)
+        chosen = next((size for size in _offered(sizes(), region) if size.slug == wanted), None)
         if chosen is None:
             raise InvalidInput.field("size", "This size isn't known or isn't offered in the region.", "unknown_choice")
         _check_plan(wanted, plan)
         return chosen
-    floor = next((size for size in known if size.slug == needs.at_least), None)
-    needed_mb = max(needs.memory_mb, floor.memory_mb if floor else 0)
-    needed_vcpus = max(needs.vcpus, floor.vcpus if floor else 0)
-    fitting = [size for size in offered if size.memory_mb >= needed_mb and size.vcpus >= needed_vcpus]
+    fitting = _fitting(region, needs)
     allowed = [size for size in fitting if is_size_allowed(size.slug, plan)]
-    if allowed:
-        return allowed[0]
-    if fitting:
+    if not allowed:
         raise SizeNotAllowed(
             f"This needs the size {fitting[0].slug}, which your plan doesn't include.", size=fitting[0].slug, plan=plan
         )
-    raise SizeNotAllowed("No size of this region is large enough for it.", plan=plan, region=region.slug)
+    return allowed[0]
+
+
+def _fitting(region: Region, needs: Needs) -> list[Size]:
+    """What is offered in the region and has what is needed, the smallest first. Raises: SizeNotAllowed (nothing)."""
+    known = sizes()
+    floor = next((size for size in known if size.slug == needs.at_least), None)
+    needed_mb = max(needs.memory_mb, floor.memory_mb if floor else 0)
+    needed_vcpus = max(needs.vcpus, floor.vcpus if floor else 0)
+    offered = _offered(known, region)
+    fitting = [size for size in offered if size.memory_mb >= needed_mb and size.vcpus >= needed_vcpus]
+    if not fitting:  # in no plan: none is named
+        raise SizeNotAllowed("No size of this region is large enough for it.", region=region.slug)
+    return fitting
 
 
 def _offered(known: list[Size], region: Region) -> list[Size]:
@@ -203,10 +209,7 @@ def check_fits(environment: Environment, *, memory_mb: int = 0, vcpus: int = 0) 
     """Raises: ResizeRequired, where the machine has less than this; SizeNotAllowed, where no size has it."""
     if memory_mb <= environment.memory_mb and vcpus <= environment.vcpus:
         return
-    needs = Needs(memory_mb=memory_mb, vcpus=vcpus)
-    size = choose_size(
-        None, region=_region_of(environment), plan="admin", needs=needs
-    )  # whether it may: the resize says
+    size = _fitting(_region_of(environment), Needs(memory_mb=memory_mb, vcpus=vcpus))[0]  # in the plan? the resize says
     raise ResizeRequired(f"This needs the size {size.slug}. Please resize the environment.", required_size=size.slug)
 
 
@@ -218,7 +221,17 @@ def _region_of(environment: Environment) -> Region:
     return found
 
 
+def _regions_at_hand() -> list[Region] | None:
+    """What is cached already, for those who must not wait for the cloud. None: nothing is."""
+    return cache.get("catalogue:regions:fresh") or cache.get("catalogue:regions:stale")
+
+
 def is_known_region(slug: str) -> bool:
-    """By what is cached already: signing up must not wait for the cloud. Nothing cached: anything goes."""
-    known = cache.get("catalogue:regions:fresh") or cache.get("catalogue:regions:stale")
+    """For whoever signs up. Nothing at hand: anything goes, for the cloud may have more than we know ourselves."""
+    known = _regions_at_hand()
     return known is None or any(region.slug == slug for region in known)
+
+
+def is_filter_region(slug: str) -> bool:
+    """Whether a list can be asked for this region. Nothing at hand: the built-in ones are, as for what is created."""
+    return any(region.slug == slug for region in _regions_at_hand() or BUILT_IN_REGIONS)

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 
 from devpocket.errors import InvalidInput
-from environments.catalogue import is_known_region
+from environments.catalogue import is_filter_region
 from environments.lifecycle import Phase
 from environments.models import Environment
 from environments.selectors import environments_of, phases_for
@@ -34,11 +34,11 @@ def filtered(query: QueryDict, owner_id: UUID) -> QuerySet[Environment]:
             raise InvalidInput.field("template_id", "There is no such template.", "unknown_choice")
         rows = rows.filter(template=template)
     if (region := query.get("region")) is not None:
-        if "\0" in region or not is_known_region(region):
+        if not is_filter_region(region):
             raise InvalidInput.field("region", "This region isn't known.", "unknown_choice")
         rows = rows.filter(region=region)
-    if search := query.get("search", "").replace("\0", ""):
-        rows = rows.filter(name__icontains=search)
+    if search := query.get("search"):
+        rows = rows.none() if "\0" in search else rows.filter(name__icontains=search)  # no name has one
     return rows
 
 

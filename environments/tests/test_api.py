@@ -285,10 +285,10 @@ def test_a_filter_that_means_nothing_is_told(query: str, field: str, ann: SignIn
     assert list(wire.field_codes(client_of(ann).get(f"{ENVIRONMENTS}?{query}"))) == [field]
 
 
-@pytest.mark.parametrize("search", ["%25", "_", "'; --", "%00", "\\", "%F0%9F%98%80", "%FF"])
+@pytest.mark.parametrize("search", ["%25", "_", "'; --", "%00", "Ho%00me", "\\", "%F0%9F%98%80", "%FF"])
 def test_a_search_is_taken_as_it_is(search: str, home: Environment, ann: SignIn, client_of: ClientOf) -> None:
     answer = client_of(ann).get(f"{ENVIRONMENTS}?search={search}")
-    assert [row["name"] for row in wire.decode(answer)] == (["Home"] if search == "%00" else [])
+    assert wire.decode(answer) == []
 
 
 # --- What happened

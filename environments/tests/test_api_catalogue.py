@@ -141,6 +141,11 @@ def test_its_rules_hold_without_the_cloud(fields: dict[str, str], status: int, c
     assert post(client, name="Env", template_id="ubuntu", **fields).status_code == status
 
 
+def test_a_filter_by_region_knows_the_well_known_ones_before_the_cloud_was_asked(client: APIClient) -> None:
+    for region, status in (("fra1", 200), ("atlantis", 422), ("", 422)):
+        assert client.get(f"/api/v1/environments?region={region}").status_code == status
+
+
 @pytest.mark.usefixtures("silence")
 def test_the_well_known_ones_are_shown_but_not_kept(client: APIClient, localcloud: LocalCloud, settings: Any) -> None:
     assert set(read(client, "sizes")) == {SMALL, MEDIUM, LARGE}
