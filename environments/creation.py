@@ -37,8 +37,7 @@ def create_from_request(user: User, wanted: dict[str, Any], *, repeatable: Repea
     if storage_gb > cap_gb:
         raise InvalidInput.field("storage_size_gb", f"Your plan allows at most {cap_gb} GB of storage.", "max_value")
     regions = choose_region(wanted.get("region"), user.preferred_region, settings.DO_DEFAULT_REGION)
-    resources = wanted.get("resource_limits") or wanted.get("resources") or {}
-    needs = Needs(**resources, at_least=(template.config or {}).get("min_size"))
+    needs = Needs(**wanted["needs"], at_least=(template.config or {}).get("min_size"))
     region, size = choose_place(wanted.get("size"), among=regions, plan=user.plan, needs=needs)
     password = wanted.get("user_password")
     return environment_create(

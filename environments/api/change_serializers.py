@@ -6,45 +6,22 @@ from typing import Any
 
 from rest_framework import serializers
 
-from environments.api.serializers import (
-    ActionSerializer,
-    ResourcesSerializer,
+from environments.api.fields import (
+    FlagField,
+    MergedVariablesField,
+    NameField,
+    TextField,
     VariablesField,
     WholeNumberField,
-    check_name,
 )
-
-
-class FlagField(serializers.BooleanField):
-    """true or false: DRF would take "yes" and 1 as well."""
-
-    def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            self.fail("invalid", input=data)
-        return data
-
-
-class MergedVariablesField(VariablesField):
-    """As the map of a create, but null is a value too: it takes the variable away."""
-
-    def to_internal_value(self, data: Any) -> dict[str, str | None]:  # type: ignore[override]
-        if not isinstance(data, dict):
-            return dict(super().to_internal_value(data))
-        checked = super().to_internal_value({key: "" if value is None else value for key, value in data.items()})
-        return {key: None if data[key] is None else value for key, value in checked.items()}
+from environments.api.serializers import ActionSerializer, ResourcesSerializer, asked_of_machine
 
 
 class PutSerializer(serializers.Serializer):
     """Any of these. Null means what it means in a create: not given; a description's null takes it away."""
 
-    name = serializers.CharField(
-        max_length=50,
-        required=False,
-        allow_null=True,
-        validators=[check_name],
-        error_messages={"max_length": "Name must have at most 50 characters.", "blank": "Please give a name."},
-    )
-    description = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
+    name = NameField(max_length=50, required=False, allow_null=True)
+    description = TextField(max_length=500, required=False, allow_null=True, allow_blank=True)
     environment_variables = VariablesField(required=False, allow_null=True)
     storage_size_gb = WholeNumberField(min_value=1, required=False, allow_null=True)
     resources = ResourcesSerializer(required=False, allow_null=True)
@@ -64,8 +41,7 @@ class PutSerializer(serializers.Serializer):
         }
 
     def needs(self) -> dict[str, int]:
-        """What `resources` asks of the machine: {"memory_mb", "vcpus"}, or nothing."""
-        return self.validated_data.get("resource_limits") or self.validated_data.get("resources") or {}
+        return asked_of_machine(self.validated_data)
 
 
 class PatchSerializer(PutSerializer):
@@ -75,7 +51,7 @@ class PatchSerializer(PutSerializer):
 
 
 class ResizeSerializer(serializers.Serializer):
-    size = serializers.CharField(max_length=50)
+    size = TextField(max_length=50)
     permanent_disk_resize = FlagField(
         required=False, allow_null=True, help_text="The disk grows too, and never shrinks again."
     )
@@ -91,7 +67,7 @@ class ExtendedSerializer(ActionSerializer):
 
 
 class CreateSnapshotSerializer(serializers.Serializer):
-    name = serializers.CharField(max_length=100, required=False, allow_null=True, validators=[check_name])
+    name = NameField(max_length=100, required=False, allow_null=True)
 
 
 class SnapshotSerializer(serializers.Serializer):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from django.core.exceptions import ValidationError as DjangoValidationError
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from environments import billing
+from environments.api.fields import AmountField, NameField, TextField, VariablesField, WholeNumberField
 from environments.catalogue import is_size_allowed, size_tier
 from environments.cloud import Size
 from environments.idle import idle_stop_at
@@ -17,7 +16,7 @@ from environments.lifecycle import COMPAT_STATUS, Desired, Phase
 from environments.models import Environment
 from templates_catalog.models import Template
 from templates_catalog.selectors import find_template
-from templates_catalog.values import BYTES, CPU, check_variables
+from templates_catalog.values import BYTES, CPU
 
 TIME = serializers.DateTimeField()
 SSH_PORT = 22  # of a droplet, as its user sees it
@@ -162,13 +161,6 @@ class EnvironmentSerializer(serializers.Serializer):
         )
 
 
-class AmountField(serializers.RegexField):
-    """Like 500m or 1Gi, from its beginning to its end: DRF looks for the pattern anywhere in the text."""
-
-    def __init__(self, pattern: re.Pattern[str]) -> None:
-        super().__init__(rf"\A{pattern.pattern}", required=False, allow_null=True, trim_whitespace=False)
-
-
 class ResourcesSerializer(serializers.Serializer):
     cpu = AmountField(CPU)
     memory = AmountField(BYTES)
@@ -184,51 +176,26 @@ class ResourcesSerializer(serializers.Serializer):
         return {"vcpus": -(-millicores // 1000), "memory_mb": int(-(-megabytes // 1))}
 
 
-class VariablesField(serializers.JSONField):
-    """A map of names to texts (contract 5.2), kept as it is: no blank is trimmed, no number becomes a text."""
-
-    def to_internal_value(self, data: Any) -> dict[str, str]:
-        try:
-            check_variables(data)
-        except DjangoValidationError as error:
-            raise serializers.ValidationError(error.messages) from error
-        for value in data.values():
-            try:
-                value.encode()
-            except UnicodeEncodeError as error:  # half of a surrogate pair
-                raise serializers.ValidationError("A value is no valid text.") from error
-        return dict(data)
-
-
-class WholeNumberField(serializers.IntegerField):
-    """A JSON number without a fraction: DRF would take true, 10.0 and "10" for one."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not isinstance(data, int):
-            self.fail("invalid")
-        return int(super().to_internal_value(data))
-
-
-def check_name(name: str) -> None:
-    if any(character < " " or character in "<>\x7f" or "\x80" <= character <= "\x9f" for character in name):
-        raise serializers.ValidationError("Name must not contain control characters or angle brackets.")
+def asked_of_machine(fields: dict[str, Any]) -> dict[str, int]:
+    """{"vcpus", "memory_mb"}, 0 where nothing is asked. `resources` has a say in what `resource_limits` leaves open."""
+    limits, resources = fields.get("resource_limits") or {}, fields.get("resources") or {}
+    return {name: limits.get(name) or resources.get(name, 0) for name in ("vcpus", "memory_mb")}
 
 
 class CreateSerializer(serializers.Serializer):
-    """The request of POST /environments. Every optional field may be null (contract T9)."""
+    """The request of POST /environments. Every optional field may be null (contract T9).
 
-    name = serializers.CharField(
-        max_length=50,
-        validators=[check_name],
-        error_messages={"max_length": "Name must have at most 50 characters.", "blank": "Please give a name."},
-    )
-    template_id = serializers.CharField(max_length=100, required=False, allow_null=True)
-    template = serializers.CharField(max_length=100, required=False, allow_null=True)
-    description = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
-    region = serializers.CharField(max_length=50, required=False, allow_null=True)
-    size = serializers.CharField(max_length=50, required=False, allow_null=True)
+    Checked, `template` is the Template, and `needs` what `resources` ask of the machine.
+    """
+
+    name = NameField(max_length=50)
+    template_id = TextField(max_length=100, required=False, allow_null=True)
+    template = TextField(max_length=100, required=False, allow_null=True)
+    description = TextField(max_length=500, required=False, allow_null=True, allow_blank=True)
+    region = TextField(max_length=50, required=False, allow_null=True)
+    size = TextField(max_length=50, required=False, allow_null=True)
     storage_size_gb = WholeNumberField(min_value=1, required=False, allow_null=True)
-    user_password = serializers.CharField(
+    user_password = TextField(
         min_length=8, max_length=128, required=False, allow_null=True, trim_whitespace=False, write_only=True
     )
     resources = ResourcesSerializer(required=False, allow_null=True)
@@ -247,8 +214,7 @@ class CreateSerializer(serializers.Serializer):
             raise _template_error("Please choose a template.", "required")
         if len(found) > 1:
             raise _template_error("template_id and template name different templates.", "invalid")
-        attrs["template"] = found.pop()
-        return attrs
+        return {**attrs, "template": found.pop(), "needs": asked_of_machine(attrs)}
 
 
 def _template_error(message: str, code: str) -> serializers.ValidationError:

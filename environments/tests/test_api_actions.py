@@ -228,7 +228,7 @@ def test_a_hibernated_machine_comes_back_with_the_whole_disk(
         ({}, "size", "required"),
         ({"size": None}, "size", "null"),
         ({"size": ""}, "size", "blank"),
-        ({"size": 5}, "size", "unknown_choice"),
+        ({"size": 5}, "size", "invalid"),
         ({"size": ["x"]}, "size", "invalid"),
         ({"size": "x" * 51}, "size", "max_length"),
         ({"size": "s-enormous"}, "size", "unknown_choice"),

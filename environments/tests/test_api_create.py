@@ -29,6 +29,9 @@ SPECIALS = [
     "EOF",
 ]
 
+HIDDEN = ["a\u200bb", "a\u202eb", "a\u2066b", "\ufeffa", "a\u00adb", "a\u2028b", "a\u2029b", "a\ue000b", "a\U000e0041"]
+HIDDEN += ["\u200d", "\ufe0f \u200d", "\U000e0100"]  # allowed between others, but nothing to see alone
+
 
 @pytest.mark.parametrize("given", ["Node", "NODEJS", "nodejs-18"])
 @pytest.mark.parametrize("field", ["template", "template_id"])
@@ -77,11 +80,25 @@ def cases() -> list[tuple[dict[str, Any], str, str]]:
     wrong_type: list[tuple[dict[str, Any], str, str]] = []
     for field in texts:
         named = "template_id" if field == "template_id" else field
-        wrong_type += [({field: wrong}, named, "invalid") for wrong in ({"a": 1}, ["x"], True)]
+        wrong_type += [({field: wrong}, named, "invalid") for wrong in ({"a": 1}, ["x"], True, 12345678, 1.5)]
     for field in ("resources", "resource_limits"):
         wrong_type += [({field: wrong}, field, "invalid") for wrong in ("big", [], 1, True)]
         for member in ("cpu", "memory", "storage"):
-            wrong = ("many", "", " 1", "-1", "1 Gi", "1gi", "1" * 13 + "Gi", {"x": 1}, ["1"], "\uff11Gi", "1Gi\n")
+            wrong = (
+                "many",
+                "",
+                " 1",
+                "-1",
+                "1 Gi",
+                "1gi",
+                "1" * 13 + "Gi",
+                {"x": 1},
+                ["1"],
+                "\uff11Gi",
+                "1Gi\n",
+                1,
+                True,
+            )
             wrong_type += [({field: {member: value}}, f"{field}.{member}", "invalid") for value in wrong if value]
             wrong_type += [({field: {member: ""}}, f"{field}.{member}", "blank")]
     storage = [("10", "invalid"), (True, "invalid"), (2.5, "invalid"), (10.0, "invalid"), ([1], "invalid")]
@@ -97,6 +114,7 @@ def cases() -> list[tuple[dict[str, Any], str, str]]:
         ({"name": "   "}, "name", "blank"),
         ({"name": "x" * 51}, "name", "max_length"),
         *(({"name": name}, "name", "invalid") for name in ("a\x07b", "a\0b", "a\nb", "a\x85b", "<b>", "a>b", "\ud800")),
+        *(({"name": name}, "name", "invalid") for name in HIDDEN),
         ({"template_id": None}, "template_id", "required"),
         *(({"template_id": name}, "template_id", "unknown_choice") for name in ("no-such", "../x", "a\nb")),
         ({"template_id": "x" * 101}, "template_id", "max_length"),
@@ -157,6 +175,11 @@ def test_shell_and_yaml_specials_come_back_as_they_were_given(special: str, ann:
         assert wire.field_codes(answer) == {field: "unknown_choice"}
 
 
+@pytest.mark.parametrize("name", ["\U0001f468\u200d\U0001f469\u200d\U0001f467", "I \u2764\ufe0f it", "ünïcödé 日本語"])
+def test_emoji_of_several_parts_are_names(name: str, ann: SignIn, client_of: ClientOf) -> None:
+    assert decode_environment(post(client_of(ann), name=name, template_id="ubuntu"))["name"] == name
+
+
 def test_the_longest_that_fits_is_taken(ann: SignIn, client_of: ClientOf) -> None:
     variables = {f"V{number}": "x" * 4096 for number in range(99)} | {"_" + "a" * 127: "last"}
     body = decode_environment(
@@ -183,6 +206,8 @@ def test_the_longest_that_fits_is_taken(ann: SignIn, client_of: ClientOf) -> Non
         {"size": "s-2vcpu-2gb"},
         {"resources": {"memory": "2Gi"}},
         {"resource_limits": {"cpu": "2"}},
+        {"resource_limits": {}, "resources": {"memory": "2Gi"}},
+        {"resource_limits": {"cpu": "1", "memory": None}, "resources": {"memory": "2Gi"}},
         {"resources": {"memory": "900Ti"}},
         {"region": "tor1"},  # which hasn't the only size of the plan
     ],
@@ -216,6 +241,11 @@ def test_plans_have_their_volumes(plan: str, cap_gb: int, sign_up: Callable[...,
     refused = post(client, name="E", template_id="ubuntu", storage_size_gb=cap_gb + 1)
     assert wire.field_codes(refused) == {"storage_size_gb": "max_value"}
     assert post(client, name="E", template_id="ubuntu", storage_size_gb=cap_gb).json()["storage_size_gb"] == cap_gb
+
+
+def test_storage_is_the_volumes_own_field(ann: SignIn, client_of: ClientOf) -> None:
+    body = post(client_of(ann), name="E", template_id="ubuntu", resources={"storage": "900Gi"}).json()
+    assert (body["size"], body["storage_size_gb"]) == ("s-1vcpu-512mb-10gb", 10)
 
 
 def test_resources_choose_the_smallest_size_that_fits(sign_up: Callable[..., SignIn], client_of: ClientOf) -> None:

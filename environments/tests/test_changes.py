@@ -115,6 +115,9 @@ def test_put_with_an_empty_map_takes_all_away(home: Environment, client: APIClie
                 ({"name": "x" * 51}, "name", "max_length"),
                 ({"name": "<b>"}, "name", "invalid"),
                 ({"name": ["x"]}, "name", "invalid"),
+                ({"name": 123}, "name", "invalid"),
+                ({"name": "a\u202eb"}, "name", "invalid"),
+                ({"description": 5}, "description", "invalid"),
                 ({"description": "x" * 501}, "description", "max_length"),
                 ({"description": {"a": 1}}, "description", "invalid"),
                 ({"environment_variables": [["A", "1"]]}, "environment_variables", "invalid"),
@@ -123,6 +126,7 @@ def test_put_with_an_empty_map_takes_all_away(home: Environment, client: APIClie
                 ({"environment_variables": {"A": "\ud800"}}, "environment_variables", "invalid"),
                 ({"environment_variables": {"DEVPOCKET_ID": "x"}}, "environment_variables", "invalid"),
                 ({"resources": {"memory": "much"}}, "resources.memory", "invalid"),
+                ({"resources": {"cpu": 1}}, "resources.cpu", "invalid"),
                 ({"storage_size_gb": "20"}, "storage_size_gb", "invalid"),
                 ({"storage_size_gb": 0}, "storage_size_gb", "min_value"),
                 ({"storage_size_gb": 9}, "storage_size_gb", "min_value"),  # it has 10
@@ -206,7 +210,20 @@ def test_resources_that_need_another_size_ask_for_a_resize(
 @both
 @pytest.mark.usefixtures("cloud")
 def test_resources_that_no_size_has_are_refused(method: str, home: Environment, client: APIClient) -> None:
-    wire.check_refusal(change(client, home, method, resources={"memory": "900Ti"}), 403, "size_not_allowed")
+    for memory in ("900Ti", "999999999999Ti"):
+        refused = change(client, home, method, resources={"memory": memory})
+        context = wire.check_refusal(refused, 403, "size_not_allowed")["context"]
+        assert context == {"region": "nyc3"}  # no plan has it, so none is named
+
+
+@both
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize("limits", [{}, {"memory": None}, {"cpu": "1"}])
+def test_limits_that_say_nothing_hide_no_resources(
+    method: str, limits: dict[str, Any], home: Environment, client: APIClient
+) -> None:
+    answer = change(client, home, method, resource_limits=limits, resources={"memory": "2Gi"})
+    assert wire.check_refusal(answer, 409, "resize_required")["context"] == {"required_size": "s-1vcpu-2gb"}
 
 
 def test_a_hibernated_one_takes_changes_too(home: Environment, client: APIClient) -> None:
