@@ -84,14 +84,27 @@ class SnapshotSerializer(serializers.Serializer):
 
 
 class EventSerializer(serializers.Serializer):
+    """Context `owner_id`: of the environment. Its owner is told that one of us did something, but not who."""
+
     id = serializers.CharField()
     at = serializers.DateTimeField()
     kind = serializers.CharField()
     phase = serializers.CharField()
     message = serializers.CharField()
-    actor = serializers.CharField(source="actor.username", allow_null=True, default=None)
-    actor_id = serializers.CharField(allow_null=True)
+    actor = serializers.SerializerMethodField()
+    actor_id = serializers.SerializerMethodField()
     cloud_request_id = serializers.SerializerMethodField()
+
+    def get_actor(self, event: Any) -> str | None:
+        if event.actor is None:
+            return None
+        return str(event.actor.username) if self._is_owners(event) else "operator"
+
+    def get_actor_id(self, event: Any) -> str | None:
+        return str(event.actor_id) if self._is_owners(event) else None
+
+    def _is_owners(self, event: Any) -> bool:
+        return bool(event.actor_id == self.context["owner_id"])
 
     def get_cloud_request_id(self, event: Any) -> str | None:
         return event.cloud_request_id or None

@@ -25,8 +25,9 @@ class SnapshotViewSet(EnvironmentsViewSet):
         return await sync_to_async(self._list)(request, parse_id(pk))
 
     def _list(self, request: Request, environment_id: UUID) -> Response:
+        rows = snapshots_of(environment_id, owner_id=request.user.pk)
         page = Page(request)
-        found, total = page.cut(snapshots_of(environment_id, owner_id=request.user.pk))
+        found, total = page.cut(rows)
         return page.response(list(SnapshotSerializer(found, many=True).data), total, plural="snapshots")
 
     @extend_schema(request=CreateSnapshotSerializer, responses={201: SnapshotSerializer})

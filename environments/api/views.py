@@ -127,6 +127,8 @@ class EventViewSet(EnvironmentsViewSet):
         return await sync_to_async(self._list)(request, parse_id(pk))
 
     def _list(self, request: Request, environment_id: UUID) -> Response:
+        rows = events_of(environment_id, owner_id=request.user.pk)
         page = Page(request)
-        events, total = page.cut(events_of(environment_id, owner_id=request.user.pk))
-        return page.response(list(EventSerializer(events, many=True).data), total, plural="events")
+        events, total = page.cut(rows)
+        told = EventSerializer(events, many=True, context={"owner_id": request.user.pk}).data
+        return page.response(list(told), total, plural="events")

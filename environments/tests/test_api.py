@@ -159,6 +159,17 @@ def test_somebody_elses_environment_is_not_there(
     assert Snapshot.objects.get().deleted_at is None
 
 
+@pytest.mark.parametrize("path", ["/events", "/snapshots"])
+def test_whose_it_is_comes_before_what_is_asked(
+    path: str, home: Environment, ann: SignIn, ben: SignIn, client_of: ClientOf
+) -> None:
+    for query in ("limit=0", "offset=-1", "limit=x&envelope=true"):
+        for unknown in (home.pk, uuid.uuid4(), "1"):
+            answer = client_of(ben).get(f"{ENVIRONMENTS}/{unknown}{path}?{query}")
+            wire.check_refusal(answer, 404, "not_found")
+        assert client_of(ann).get(f"{ENVIRONMENTS}/{home.pk}{path}?{query}").status_code == 422
+
+
 @pytest.mark.parametrize(("method", "path"), [("get", None), ("post", None), *ROUTES])
 def test_without_sign_in_nothing_is_shown(method: str, path: str | None) -> None:
     target = ENVIRONMENTS if path is None else f"{ENVIRONMENTS}/{uuid.uuid4()}{path.format(sid=uuid.uuid4())}"
@@ -315,3 +326,19 @@ def test_the_time_line_is_told_oldest_first(home: Environment, ann: SignIn, clie
     assert answer["X-Total-Count"] == "3"
     assert [event["kind"] for event in client.get(f"{path}/events?limit=1&offset=1").json()] == ["phase_changed"]
     assert client.get(f"{path}/events?envelope=1").json()["total"] == 3
+
+
+def test_which_of_us_did_something_is_not_told(
+    home: Environment, ann: SignIn, client_of: ClientOf, sign_up: Callable[..., SignIn]
+) -> None:
+    boss = sign_up("boss", is_staff=True)
+    for actor in (ann.user, boss.user, None):
+        home.events.create(kind="x", phase=Phase.RUNNING, actor=actor)
+    answer = client_of(ann).get(f"{ENVIRONMENTS}/{home.pk}/events")
+    assert [(event["actor"], event["actor_id"]) for event in wire.decode(answer)] == [
+        ("ann", str(ann.user.pk)),
+        ("operator", None),
+        (None, None),
+    ]
+    assert "boss" not in answer.content.decode()
+    assert str(boss.user.pk) not in answer.content.decode()
