@@ -227,6 +227,7 @@ CLOUD_POLL_SECONDS: float = env.float("CLOUD_POLL_SECONDS", 2.0)  # one listing 
 INSTALL_TIMEOUT_MINUTES: int = env.int("INSTALL_TIMEOUT_MINUTES", 15)
 DEADLINE_SCALE: float = env.float("DEADLINE_SCALE", 1.0)  # multiplies every phase's limit: tests shorten them
 ACTION_WAIT_SECONDS: float = min(20.0, env.float("ACTION_WAIT_SECONDS", 0.0))  # how long start, stop ... may wait
+MAX_SNAPSHOTS: int = env.int("MAX_SNAPSHOTS", 10)  # of one environment
 LEASE_SECONDS: float = env.float("LEASE_SECONDS", 30.0)  # what a killed process held is free after this
 # What all server processes together may ask of the cloud; its own limits are 250 and 5,000. Health checks come on top:
 # four a minute.

@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -22,14 +23,15 @@ log = structlog.get_logger(__name__)
 def snapshot_create(*, environment_id: UUID, owner_id: UUID, actor_id: UUID, name: str | None = None) -> Snapshot:
     """Ask for a copy of the machine's disk. Its phase stays as it is; the snapshot is `pending` until it is there.
 
-    Raises: NotFound, InvalidState, SnapshotInProgress.
+    Raises: NotFound, InvalidState (also where there are as many as may be), SnapshotInProgress.
     """
     now = timezone.now()
     with transaction.atomic():
         environment = lock_environment(environment_id, owner_id)
         _check_has_machine(environment, "be copied to a snapshot")
-        if environment.snapshots.filter(status=Snapshot.Status.PENDING).exists():
-            raise _in_progress()
+        if (pending := environment.snapshots.filter(status=Snapshot.Status.PENDING).first()) is not None:
+            raise _in_progress(is_deleted=pending.deleted_at is not None)
+        _check_snapshot_limit(environment)
         snapshot = pending_snapshot(
             environment, name=name or f"{environment.slug}-{now:%Y%m%d-%H%M%S}", kind=Snapshot.Kind.USER
         )
@@ -54,8 +56,20 @@ def pending_snapshot(environment: Environment, *, name: str, kind: Snapshot.Kind
         raise _in_progress() from error
 
 
-def _in_progress() -> SnapshotInProgress:
+def _in_progress(*, is_deleted: bool = False) -> SnapshotInProgress:
+    """`is_deleted`: it is in no list any more, but what the cloud has begun it brings to its end."""
+    if is_deleted:
+        return SnapshotInProgress("The cloud still makes the snapshot that you deleted. Please wait until it is done.")
     return SnapshotInProgress("A snapshot of this environment is being made. Please wait until it is there.")
+
+
+def _check_snapshot_limit(environment: Environment) -> None:
+    """Each costs money for as long as it is kept. Those that failed are none, and those deleted are going."""
+    limit = settings.MAX_SNAPSHOTS
+    kept = environment.snapshots.filter(kind=Snapshot.Kind.USER, deleted_at=None).exclude(status=Snapshot.Status.ERROR)
+    if (current := kept.count()) >= limit:
+        message = f"An environment may have {limit} snapshots. Delete one to make another."
+        raise invalid_state(environment, message, limit=limit, current=current)
 
 
 def _check_has_machine(environment: Environment, what: str) -> None:

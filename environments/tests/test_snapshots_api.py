@@ -84,6 +84,9 @@ def test_a_snapshot_may_have_a_name(home: Environment, client: APIClient) -> Non
         ("a\0b", "invalid"),
         ("<b>", "invalid"),
         (["x"], "invalid"),
+        (5, "invalid"),
+        (True, "invalid"),
+        ("a\u200bb", "invalid"),
         ("\ud800", "invalid"),
     ],
 )
@@ -96,6 +99,32 @@ def test_one_at_a_time(home: Environment, client: APIClient) -> None:
     assert client.post(path_of(home), **wire.body({"name": None})).status_code == 201
     wire.check_refusal(client.post(path_of(home)), 409, "snapshot_in_progress")
     Snapshot.objects.update(status="error")
+    assert client.post(path_of(home)).status_code == 201
+
+
+def test_one_that_was_deleted_before_it_was_there_is_waited_for(home: Environment, client: APIClient) -> None:
+    made = client.post(path_of(home))
+    assert "is being made" in client.post(path_of(home)).json()["detail"]
+    assert client.delete(made["Location"]).status_code == 204
+    assert client.get(path_of(home)).json() == []
+    refusal = wire.check_refusal(client.post(path_of(home)), 409, "snapshot_in_progress")
+    assert "that you deleted" in refusal["detail"]
+
+
+def test_an_environment_has_so_many_and_no_more(home: Environment, client: APIClient, settings: Any) -> None:
+    settings.MAX_SNAPSHOTS = 2
+    kept = copy_of(home)
+    for uncounted in ({"status": "error"}, {"deleted_at": timezone.now()}, {"kind": Snapshot.Kind.HIBERNATION}):
+        copy_of(home, **uncounted)
+    assert client.post(path_of(home)).status_code == 201
+    Snapshot.objects.filter(status="pending").update(status="available")
+    answer = client.post(path_of(home))
+    check_phase_refusal(answer)
+    refusal = wire.decode(answer)
+    assert refusal["detail"] == "An environment may have 2 snapshots. Delete one to make another."
+    assert (refusal["context"]["limit"], refusal["context"]["current"]) == (2, 2)
+    assert Snapshot.objects.count() == 5
+    client.delete(path_of(home, kept))
     assert client.post(path_of(home)).status_code == 201
 
 
