@@ -22,6 +22,7 @@ from accounts.selectors import find_user
 from accounts.tokens import RefreshJWT, TokenPair, issue_pair, parse_token
 from devpocket.errors import NotFound
 from devpocket.nudges import nudge_on_commit, session_group
+from devpocket.times import time_text
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +130,7 @@ def _refuse_locked(user: User) -> None:
         raise AccountLocked(
             f"Too many failed sign-ins. Please try again in {minutes} minute{'' if minutes == 1 else 's'}.",
             retry_after_s=left_s,
-            locked_until=user.locked_until.isoformat().replace("+00:00", "Z"),
+            locked_until=time_text(user.locked_until),
         )
 
 

@@ -110,8 +110,13 @@ async def ensure_droplet(environment: Environment, tools: Tools) -> bool:
                 volumes=[environment.volume_id] if environment.volume_id else [],
             )
         )
-    except (CloudThrottled, CloudRejected):
-        await tools.record_facts(environment, droplet_requested_at=None)  # certainly none was made
+    except (CloudThrottled, CloudRejected) as error:
+        # This call made none; but one that was given up may have, and hold the volume now.
+        if isinstance(error, CloudRejected) and await _adopt_droplet(environment, tools):
+            return True
+        await tools.record_facts(environment, droplet_requested_at=None)
+        if isinstance(error, CloudRejected) and await holder_of_volume(environment, tools) is not None:
+            return False  # of a droplet that is gone already: it comes free within seconds
         raise
     await tools.record_facts(environment, droplet_id=droplet.id)
     return True
