@@ -152,7 +152,7 @@ def lease_give_up(*, environment_id: UUID, actor_id: UUID) -> None:
     """
     with transaction.atomic():
         environment = lock_environment(environment_id, None, also_deleted=True)
-        event_record(
-            environment, kind="lease_taken", actor_id=actor_id, message=f"From {environment.lease_owner or 'nobody'}"
-        )
+        # The server's name is for the log: owners see their environment's events.
+        log.warning("lease_taken", environment=str(environment.pk), held_by=environment.lease_owner)
+        event_record(environment, kind="lease_taken", actor_id=actor_id)
         row_change(environment, lease_owner="", lease_until=None, next_step_at=timezone.now(), failed_steps=0)

@@ -26,7 +26,6 @@ from devpocket.nudges import environment_group, nudge_on_commit
 from environments import wake
 from environments.errors import EnvironmentLimitReached, InvalidState, NameTaken
 from environments.idempotency import Repeatable, find_first, first_record
-from environments.idempotency import idempotency_keys_prune as idempotency_keys_prune  # upkeep.py looks for it here
 from environments.lifecycle import (
     ACTIONS,
     COMPAT_STATUS,

@@ -15,7 +15,7 @@ from devpocket.tasks import TaskOwner
 from environments import cloudapi, firewall, reaper
 from environments.budget import Priority
 from environments.cloud import CloudError
-from environments.services import idempotency_keys_prune
+from environments.idempotency import idempotency_keys_prune
 
 log = structlog.get_logger(__name__)
 

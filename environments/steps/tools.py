@@ -91,8 +91,8 @@ def seen(environment: Environment, tools: Tools) -> Droplet | None:
 def is_view_fresh(environment: Environment, tools: Tools) -> bool:
     if tools.view is None:
         return False
-    changed_at = max(environment.phase_changed_at, environment.action_requested_at or environment.phase_changed_at)
-    return tools.view.taken_at > changed_at
+    asked_at = (environment.phase_changed_at, environment.action_requested_at, environment.droplet_requested_at)
+    return tools.view.taken_at > max(at for at in asked_at if at is not None)
 
 
 async def missing_or_later(environment: Environment, tools: Tools) -> NextLook:
