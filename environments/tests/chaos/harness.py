@@ -8,10 +8,11 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import requests
 
@@ -88,55 +89,65 @@ class World:
             time.sleep(0.1)
 
 
-class Killer:
+class Beside(ABC):
+    """Something that goes on in a thread while the context lasts: `turn` again and again, after `pause` seconds."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=type(self).__name__)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(self.pause()):
+            self.turn()
+
+    def pause(self) -> float:
+        return 0.25
+
+    @abstractmethod
+    def turn(self) -> None: ...
+
+
+class Killer(Beside):
     """Ends servers by SIGKILL at random moments, and starts them again."""
 
     def __init__(self, world: World, *, pause_s: tuple[float, float], down_s: tuple[float, float]) -> None:
+        super().__init__()
         self.world, self.pause_s, self.down_s = world, pause_s, down_s
         self.kills = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="killer")
 
-    def __enter__(self) -> Killer:
-        self._thread.start()
-        return self
+    def pause(self) -> float:
+        return random.uniform(*self.pause_s)
 
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(random.uniform(*self.pause_s)):
-            server = random.choice(self.world.servers)
-            server.process.kill()
-            self.kills += 1
-            time.sleep(random.uniform(*self.down_s))
-            server.restart()
+    def turn(self) -> None:
+        server = random.choice(self.world.servers)
+        server.process.kill()
+        self.kills += 1
+        time.sleep(random.uniform(*self.down_s))
+        server.restart()
 
 
-class Watcher:
+class Watcher(Beside):
     """Looks at the cloud all the time: more than one droplet or volume of an environment is a finding."""
 
     def __init__(self, world: World) -> None:
+        super().__init__()
         self.world = world
         self.findings: set[str] = set()
         self.looks = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watcher")
 
-    def __enter__(self) -> Watcher:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(0.25):
-            for kind, tags in (("droplet", self.tags("droplets")), ("volume", self.tags("volumes"))):
-                self.findings |= {f"{kind} doubled: {tag}" for tag in tags if tags.count(tag) > 1}
-            self.looks += 1
+    def turn(self) -> None:
+        for kind in ("droplets", "volumes"):
+            tags = self.tags(kind)
+            self.findings |= {f"{kind} doubled: {tag}" for tag in tags if tags.count(tag) > 1}
+        self.looks += 1
 
     def tags(self, kind: str) -> list[str]:
         """Whose each of them is, by its tag."""

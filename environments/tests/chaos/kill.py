@@ -69,7 +69,7 @@ def main() -> int:
             lives=options.lives,
             at_once=options.at_once,
             processes=options.processes,
-            pause_s=(1.0, 8.0),
+            pause_s=(0.5, 5.0),
             LEASE_SECONDS=str(options.lease_seconds),
         )
     sys.stdout.write(f"{outcome}\n")
