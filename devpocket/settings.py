@@ -231,7 +231,7 @@ MAX_SNAPSHOTS: int = env.int("MAX_SNAPSHOTS", 10)  # of one environment
 LEASE_SECONDS: float = env.float("LEASE_SECONDS", 30.0)  # what a killed process held is free after this
 # What all server processes together may ask of the cloud; its own limits are 250 and 5,000. Health checks come on top:
 # four a minute.
-CLOUD_CALLS_PER_MINUTE: int = env.int("CLOUD_CALLS_PER_MINUTE", 245)
+CLOUD_CALLS_PER_MINUTE: int = env.int("CLOUD_CALLS_PER_MINUTE", 248)
 CLOUD_CALLS_PER_HOUR: int = env.int("CLOUD_CALLS_PER_HOUR", 4700)
 METRICS_SECONDS: float = env.float("METRICS_SECONDS", 60.0)  # between two samples of a running machine; 0: none
 # Who may reach the droplets' SSH port: this server at least. Everybody, so that users' own keys work from anywhere.

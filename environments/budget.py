@@ -39,7 +39,7 @@ class Priority(IntEnum):
 
 
 # Share of the limit that is left to those before. A listing takes 20 calls a minute at most (droplet_watch.py).
-RESERVED = {Priority.REQUEST: 0.0, Priority.LISTING: 0.01, Priority.STEP: 0.08, Priority.BACKGROUND: 0.10}
+RESERVED = {Priority.REQUEST: 0.0, Priority.LISTING: 0.01, Priority.STEP: 0.06, Priority.BACKGROUND: 0.08}
 PATIENCE_S = {Priority.REQUEST: 0.5, Priority.LISTING: 8.0, Priority.STEP: 8.0, Priority.BACKGROUND: 5.0}
 
 

@@ -43,7 +43,8 @@ BACKOFF_FIRST_S, BACKOFF_MAX_S = 1.0, 60.0
 FINISH_LIMIT_S = 8.0  # what steps under way get when the process is told to end
 NOT_FOUND_TRIES = 5
 PACE = 1.0  # tests look more often than a real cloud should be asked
-TOLD_AFTER_S = 10.0  # who waits for longer than this is told that it is the cloud's doing
+SPREAD_S = 2.0  # over which those come back that the limit of calls has sent away
+TOLD_AFTER_S = 10.0  # who waits for longer than this is told why
 
 
 def backoff_s(failures: int) -> float:
@@ -159,8 +160,9 @@ class Provisioner:
             if not isinstance(error, BudgetSpent):
                 bound.warning("cloud_throttled", retry_after_s=error.retry_after_s)
             if error.retry_after_s > TOLD_AFTER_S:
-                await self._say_waiting(environment, tools)
-            return min(error.retry_after_s, cloudapi.HOLD_MAX_S) * random.uniform(1.0, 1.3), environment.failed_steps  # noqa: S311
+                await self._say_waiting(environment, tools, "Many machines are asked for right now; yours will follow")
+            wait_s = min(error.retry_after_s, cloudapi.HOLD_MAX_S) + random.uniform(0.0, SPREAD_S)  # noqa: S311
+            return wait_s, environment.failed_steps
         except (CloudRejected, CloudNotFound) as error:
             return await self._refused(environment, tools, error, failures)
         except CloudError as error:
@@ -196,12 +198,15 @@ class Provisioner:
             return 0.0, 0
         return None, 0
 
-    async def _say_waiting(self, environment: Environment, tools: StepTools) -> None:
+    async def _say_waiting(
+        self,
+        environment: Environment,
+        tools: StepTools,
+        message: str = "The cloud doesn't answer right now; we keep trying",
+    ) -> None:
         if environment.phase not in (Phase.RUNNING, Phase.STOPPED, Phase.ERROR, Phase.TERMINATED):
             try:
-                await tools.record_progress(
-                    environment, environment.progress, "The cloud doesn't answer right now; we keep trying"
-                )
+                await tools.record_progress(environment, environment.progress, message)
             except LeaseLost:
                 log.info("step_overtaken", environment=str(environment.pk))
 
