@@ -184,7 +184,7 @@ async def run_when_login_works(environment: Environment, tools: Tools) -> NextLo
     except HostKeyMismatch as error:
         return await wrong_host_key(environment, tools, error)
     if result.stdout.strip() == "unmounted":  # what is saved now would be on a disk that is thrown away
-        message = "The volume isn't mounted as the home directory. Restarting the machine may mount it."
+        message = "The volume isn't mounted as the home directory. Recover makes a new machine with it."
         await tools.record_error(environment, "home_not_mounted", message)
         return None
     if result.stdout.strip() != "ready":
@@ -240,6 +240,7 @@ async def _recover(environment: Environment, tools: Tools) -> NextLook:
         await tools.record_facts(environment, droplet_ip=droplet.ip)
     try:
         told = await tools.ssh(environment, READ_PROGRESS, timeout_s=SSH_TIMEOUT_S)
+        login = await tools.ssh(environment, CHECK_LOGIN, timeout_s=SSH_TIMEOUT_S)
     except SSHUnavailable:
         if age_s(environment.phase_changed_at) < RECOVER_LOOK_S:
             return LATER_S
@@ -247,7 +248,8 @@ async def _recover(environment: Environment, tools: Tools) -> NextLook:
     except HostKeyMismatch:
         return await _replace_droplet(environment, tools)
     progress = parse_progress(told.stdout)
-    if progress.failed or (not progress.is_complete and _had_its_time(droplet)):
+    is_unmounted = login.stdout.strip() == "unmounted"
+    if progress.failed or is_unmounted or (not progress.is_complete and _had_its_time(droplet)):
         return await _replace_droplet(environment, tools)
     size_gb = environment.filesystem_size_gb or environment.volume_size_gb
     await tools.record_phase(environment, Phase.INSTALLING, filesystem_size_gb=size_gb)
