@@ -47,7 +47,7 @@ class World:
             servers = [first]
             for place in places[1:]:
                 servers.append(first.sibling(place))
-                stack.callback(servers[-1].process.kill)
+                stack.callback(_kill, servers[-1])
             world = cls(cloud, servers, directory / "state")
             world._sign_in()
             yield world
@@ -87,6 +87,11 @@ class World:
                 trouble = type(error).__name__
             assert time.monotonic() < give_up_at, f"{method} {path}: {trouble}"
             time.sleep(0.1)
+
+
+def _kill(server: Server) -> None:
+    """The process that it has by then: it may have been started again."""
+    server.process.kill()
 
 
 class Beside(ABC):
