@@ -15,6 +15,7 @@ class Droplet:
     status: str
     ip: str | None
     size: str
+    disk_gb: int  # its own, which a resize without `disk` leaves as it is
     created_at: str
     tags: tuple[str, ...]
     volume_ids: tuple[str, ...]
@@ -29,6 +30,7 @@ class Droplet:
             status=data["status"],
             ip=public[0] if public else None,
             size=data["size_slug"],
+            disk_gb=data["disk"],
             created_at=data["created_at"],
             tags=tuple(data["tags"]),
             volume_ids=tuple(data["volume_ids"]),

@@ -190,10 +190,16 @@ async def ask_to_switch_off(environment: Environment, tools: Tools, droplet: Dro
 
 
 async def note_size(environment: Environment, tools: Tools, droplet: Droplet) -> None:
-    """A resize that was completed, in its time or after it was given up: the row has the droplet's size."""
+    """The row has the size of its droplet: of a resize that was completed, in its time or after it was given up; and
+    the disk, which is the whole of the size's when a droplet is made anew."""
     target = environment.resize_to or {}
+    facts: dict[str, Any] = {}
     if droplet.size == target.get("size") and droplet.size != environment.size:
-        await tools.record_facts(environment, **{name: value for name, value in target.items() if name != "disk"})
+        facts = {name: value for name, value in target.items() if name != "disk"}
+    if droplet.disk_gb != environment.disk_gb:
+        facts["disk_gb"] = droplet.disk_gb
+    if facts:
+        await tools.record_facts(environment, **facts)
 
 
 # --- Ends that several steps come to

@@ -73,6 +73,7 @@ async def provision(environment: Environment, tools: Tools) -> NextLook:
         return await missing_or_later(environment, tools)
     if droplet is None or not _is_usable(environment, droplet):
         return NEXT_VIEW
+    await note_size(environment, tools, droplet)
     size_gb = environment.filesystem_size_gb or environment.volume_size_gb
     await tools.record_phase(environment, Phase.INSTALLING, droplet_ip=droplet.ip, filesystem_size_gb=size_gb)
     return 0.0

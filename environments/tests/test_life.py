@@ -10,6 +10,7 @@ from channels.db import database_sync_to_async
 from django.utils import timezone
 
 from accounts.services import SignIn
+from devpocket.errors import InvalidInput
 from devpocket.testing.localcloud import LocalCloud
 from environments import changes
 from environments.lifecycle import Desired, Phase
@@ -173,6 +174,21 @@ async def test_a_resize_that_the_cloud_cannot_do_is_told_and_can_be_recovered(
     await act(row, "recover")
     back = await until(row, is_running)
     assert (back.droplet_id, back.size) == (row.droplet_id, row.size)
+
+
+async def test_a_machine_made_anew_has_the_whole_disk_of_its_size(
+    pat: SignIn, create: Create, cloud: LocalCloud, until: Until
+) -> None:
+    """The row has to know: a disk never shrinks, and a size with a smaller one would be refused by the cloud."""
+    row = await running(pat, create, until)
+    await resize(row, "s-1vcpu-1gb")
+    assert (await until(row, lambda now: is_running(now) and now.size == "s-1vcpu-1gb")).disk_gb == 10
+    await act(row, "hibernate")
+    await until(row, is_stopped)
+    await act(row, "start")
+    assert (await until(row, is_running)).disk_gb == 25
+    with pytest.raises(InvalidInput):
+        await resize(row, "s-1vcpu-512mb-10gb")
 
 
 async def test_a_hibernated_machine_comes_back_in_its_new_size(

@@ -50,7 +50,7 @@ CAUSES: dict[str, set[str]] = {
     **{f"{kind}_failed": {"action_error"} for kind in ("snapshot", "resize", "reboot", "power_cycle", "rebuild")},
     **{
         f"{phase}_timeout": {"never_active", "action_hang", "action_error", "hang", "status"}
-        for phase in ("provisioning", "starting", "stopping", "restarting", "resizing")
+        for phase in ("creating", "provisioning", "starting", "stopping", "restarting", "resizing")
     },
 }
 ACTIONS: list[tuple[str, dict[str, Any] | None]] = [
