@@ -91,8 +91,10 @@ async def test_stopping_waits_for_a_snapshot_that_is_being_made(
     )
     await until(row, lambda _: Snapshot.objects.get(environment=row).requested_at is not None)
     await act(row, "stop")
-    await until(row, is_stopped)
+    stopped = await until(row, is_stopped)
     await until(row, lambda _: Snapshot.objects.get(environment=row).status == Snapshot.Status.AVAILABLE)
+    made = await database_sync_to_async(Snapshot.objects.get)(environment=row)
+    assert made.completed_at < stopped.phase_changed_at
 
 
 async def test_a_snapshot_that_never_ends_is_given_up_and_takes_nobody_along(
@@ -112,4 +114,4 @@ async def test_a_snapshot_that_never_ends_is_given_up_and_takes_nobody_along(
     await database_sync_to_async(Snapshot.objects.filter(pk=made.pk).update)(deadline_at=past)
     await until(row, lambda _: Snapshot.objects.get(pk=made.pk).status == Snapshot.Status.ERROR)
     await asyncio.to_thread(cloud.ask, "POST", f"/_localcloud/droplets/{row.droplet_id}/poweroff")
-    await until(row, is_stopped)
+    assert (await until(row, is_stopped)).error_code == ""
