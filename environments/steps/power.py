@@ -76,9 +76,9 @@ def _hibernation_snapshot(environment: Environment) -> Snapshot:
 
 
 async def _destroy_droplet(environment: Environment, tools: Tools) -> NextLook:
-    tag, droplet_id = environment.tag, environment.droplet_id
+    droplet_id = environment.droplet_id
     if droplet_id is not None and await find_droplet(tools, droplet_id) is not None:
-        await tools.cloud(lambda cloud: cloud.droplets_delete_by_tag(tag))
+        await tools.cloud(lambda cloud: cloud.droplet_delete(droplet_id))  # by its id: somebody may have taken its tags
         return SOON_S
     try:
         if await holder_of_volume(environment, tools) is not None:

@@ -265,7 +265,9 @@ def _had_its_time(droplet: Droplet) -> bool:
 async def _replace_droplet(environment: Environment, tools: Tools) -> NextLook:
     log.warning("droplet_replaced", environment=str(environment.pk), droplet=environment.droplet_id)
     await tools.record_event(environment, "machine_replaced", "The machine was of no use; the volume is kept")
-    tag = environment.tag
+    tag, droplet_id = environment.tag, environment.droplet_id
+    if droplet_id is not None:  # by its id as well: somebody may have taken its tags
+        await tools.cloud(lambda cloud: cloud.droplet_delete(droplet_id))
     await tools.cloud(lambda cloud: cloud.droplets_delete_by_tag(tag))
     return LATER_S  # the next step finds it gone
 
