@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from environments.localcloud import sshd_config
 from environments.localcloud.trees import aside, remove_tree
 from environments.localcloud.userdata import Mount
 
@@ -83,9 +84,12 @@ class Disk:
         if ".." in parts:
             raise OutsideDisk(path)
         parent = self.root.joinpath(*parts[:-1]).resolve()
-        if not any(parent.is_relative_to(self._resolved(place)) for place in (self.root, *self.volumes.values())):
-            raise OutsideDisk(path)
+        self._check_inside(parent, path)
         return parent / parts[-1] if parts else parent
+
+    def _check_inside(self, target: Path, path: str) -> None:
+        if not any(target.is_relative_to(self._resolved(place)) for place in (self.root, *self.volumes.values())):
+            raise OutsideDisk(path)
 
     def _resolved(self, directory: Path) -> Path:
         if directory not in self._real:
@@ -110,8 +114,10 @@ class Disk:
     def read(self, path: str, *, limit_bytes: int = KEYS_LIMIT_BYTES) -> bytes:
         """The content of a regular file of the droplet; empty if it is none, too large, or off the disk."""
         try:
-            fd = os.open(self.path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (OSError, OutsideDisk):
+            target = self.path(path).resolve()
+            self._check_inside(target, path)
+            fd = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except (OSError, RuntimeError, OutsideDisk):  # RuntimeError: links in a circle
             return b""
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_size > limit_bytes:
@@ -131,10 +137,18 @@ class Disk:
         return None
 
     def authorized_keys(self, user: str) -> str:
-        """What stands in the user's authorized_keys; empty if there is no such user."""
+        """What stands in the files that sshd would look for the user's keys in; empty if there is no such user."""
         home = self.home_of(user)
-        data = self.read(f"{home}/.ssh/authorized_keys") if home else b""
-        return data.decode("utf-8", "replace")
+        if home is None:
+            return ""
+        named = sshd_config.authorized_keys_files(self._sshd_config())
+        paths = [sshd_config.expand(name, user=user, home=home) for name in named]
+        return "\n".join(line for path in paths if path for line in self._lines(path))
+
+    def _sshd_config(self) -> list[str]:
+        """The texts of sshd's configuration, in the order in which it reads them."""
+        names = sorted(place.name for place in (self.root / "etc/ssh/sshd_config.d").glob("[!.]*.conf"))
+        return [self.read(f"/etc/ssh/sshd_config.d/{name}").decode("utf-8", "replace") for name in names]
 
     def write_users(self, keys: Mapping[str, Iterable[str]]) -> None:
         """Make the users (root is one) with their homes and keys. What is there already stays: users, files, keys."""

@@ -224,8 +224,9 @@ class Machine:
         """What a process of this user gets. Nothing else of our own environment leaks in."""
         home = home or self.disk.home_of(username) or "/"
         root = str(self.disk.root)
+        own = [f"{root}/usr/local/sbin"] if username == "root" else []
         return {
-            "PATH": f"{root}/usr/local/bin:{host_path()}",
+            "PATH": ":".join([*own, f"{root}/usr/local/bin", host_path()]),
             "LANG": "C.UTF-8",
             **self.disk.environment(),
             "HOME": root + home,

@@ -23,7 +23,7 @@ class Settings:
     per_hour: int = 5000
     key_lists_per_minute: int = 10
     seed: int | None = None  # of the faults that are left to chance
-    run_commands: frozenset[str] = field(default_factory=lambda: frozenset({"devpocket-progress"}))
+    run_commands: frozenset[str] = field(default_factory=lambda: frozenset({"devpocket-setup"}))
 
     @property
     def droplets_dir(self) -> Path:

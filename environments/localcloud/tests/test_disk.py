@@ -30,7 +30,12 @@ def test_paths_stay_on_the_disk(disk: Disk, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic"):
         disk.write("/etc/link", b"")
     assert not (tmp_path / "target").exists()
-    assert disk.read("/out/x") == b""
+    (tmp_path / "target").write_bytes(b"of the host")
+    assert disk.read("/out/x") == disk.read("/etc/link") == b""
+    (disk.root / "etc/inner").symlink_to(disk.root / "etc/x")
+    assert disk.read("/etc/inner") == b"1"
+    (disk.root / "etc/circle").symlink_to(disk.root / "etc/circle")
+    assert disk.read("/etc/circle") == b""
 
 
 def test_a_mount_hides_what_is_below_and_gives_it_back(disk: Disk, tmp_path: Path) -> None:
@@ -57,7 +62,7 @@ def test_homes_keep_what_is_there(disk: Disk) -> None:
     for _ in range(2):
         disk.write_users({"root": [], "dev": ["new key", "old key"]})
     assert disk.read("/home/dev/.bashrc") == b"mine"
-    assert disk.authorized_keys("dev") == "old key\nnew key\n"
+    assert disk.authorized_keys("dev") == "old key\nnew key"
     assert (disk.root / "home/dev/.ssh/authorized_keys").stat().st_mode & 0o777 == 0o600
     assert (disk.home_of("dev"), disk.home_of("root"), disk.home_of("nobody")) == ("/home/dev", "/root", None)
 
@@ -73,3 +78,23 @@ def test_odd_files_are_not_read(disk: Disk) -> None:
 def test_etc_environment_is_read_as_pam_does(disk: Disk) -> None:
     disk.write("/etc/environment", b"A=1\nexport B='two words'\n# no\nC=\"x\" # remark\nbad line\nD='open\n")
     assert disk.environment() == {"A": "1", "B": "two words", "C": "x"}
+
+
+def test_keys_are_looked_for_where_sshd_looks(disk: Disk) -> None:
+    disk.write_users({"root": [], "dev": ["in the home"]})
+    disk.write("/etc/devpocket/authorized_keys", b"of all\n")
+    disk.write("/etc/keys/dev", b"by name\n")
+    disk.write("/home/dev/.ssh/authorized_keys2", b"second\n")
+    assert disk.authorized_keys("dev").split("\n") == ["in the home", "second"]
+    disk.write("/etc/ssh/sshd_config.d/50-late.conf", b"AuthorizedKeysFile none\n")
+    assert disk.authorized_keys("dev") == ""
+    disk.write(
+        "/etc/ssh/sshd_config.d/10-devpocket.conf",
+        b"authorizedkeysfile /etc/devpocket/authorized_keys .ssh/authorized_keys /etc/keys/%u /etc/passwd/../passwd\n",
+    )
+    assert disk.authorized_keys("dev").split("\n") == ["of all", "in the home", "by name"]
+    assert disk.authorized_keys("root") == "of all"
+    assert disk.authorized_keys("nobody") == ""
+    disk.write("/etc/ssh/sshd_config.d/.hidden.conf", b"AuthorizedKeysFile none\n")
+    disk.write("/etc/ssh/sshd_config.d/00-other", b"AuthorizedKeysFile none\n")
+    assert disk.authorized_keys("root") == "of all"

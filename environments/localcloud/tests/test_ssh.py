@@ -50,6 +50,27 @@ async def test_only_the_right_key_and_user_get_in(box: Box) -> None:
             await box.connect(**more)
 
 
+async def test_keys_are_read_at_each_login_from_the_file_that_sshd_is_told_of(
+    api: Api, settings: Settings, login: Login
+) -> None:
+    files = [
+        {"path": "/etc/devpocket/authorized_keys", "content": login.public() + "\n"},
+        {
+            "path": "/etc/ssh/sshd_config.d/10-devpocket.conf",
+            "content": "AuthorizedKeysFile /etc/devpocket/authorized_keys .ssh/authorized_keys\n",
+        },
+    ]
+    user_data = login.user_data(users=[{"name": "devpocket", "groups": "users"}], write_files=files)
+    box = await boot(api, settings.state, login, user_data=user_data)
+    async with box.connect() as connection:
+        await connection.run("echo '# nobody' > ${DEVPOCKET_ROOT}/etc/devpocket/authorized_keys", check=True)
+    with pytest.raises(asyncssh.PermissionDenied):
+        await box.connect()
+    (box.disk / "home/devpocket/.ssh/authorized_keys").write_text(login.public())
+    async with box.connect():
+        pass
+
+
 async def test_a_shell_has_a_terminal_that_follows_the_window(box: Box) -> None:
     async with box.connect() as connection:
         process = await connection.create_process(term_type="xterm-256color", term_size=(100, 30), encoding=None)

@@ -17,6 +17,11 @@ from environments.localcloud.tests.conftest import Api, Box, Login, boot, eventu
 from environments.localcloud.userdata import File, Mount, User, parse_user_data
 
 
+def packed(text: str) -> dict[str, str]:
+    """The content of a write_files entry, as user-data that has to be small writes it."""
+    return {"encoding": "gz+b64", "content": base64.b64encode(gzip.compress(text.encode())).decode()}
+
+
 def plan_of(**config: Any) -> Any:
     return parse_user_data("#cloud-config\n" + yaml.safe_dump(config))
 
@@ -139,15 +144,15 @@ async def test_commands_are_played_and_only_the_allowed_program_runs(
 ) -> None:
     script = '#!/bin/sh\necho "$HOME $1"; echo ran >> "${DEVPOCKET_ROOT}/var/log/ran"; touch "${DEVPOCKET_ROOT}/$2"\n'
     write = [
-        {"path": f"/usr/local/bin/{name}", "permissions": "0755", "content": script}
-        for name in ("devpocket-progress", "other")
+        {"path": f"/usr/local/sbin/{name}", "permissions": "0755", **packed(script)}
+        for name in ("devpocket-setup", "other")
     ]
     commands = [
-        "touch /should-not-exist; devpocket-progress string string",
-        ["/usr/local/bin/devpocket-progress", "core tools", "one"],
-        ["devpocket-progress", "second", "two"],
-        ["/usr/local/bin/other", "x", "three"],
-        ["/bin/devpocket-progress", "x", "four"],
+        "touch /should-not-exist; devpocket-setup string string",
+        ["/usr/local/sbin/devpocket-setup", "core tools", "one"],
+        ["devpocket-setup", "second", "two"],
+        ["/usr/local/sbin/other", "x", "three"],
+        ["/bin/devpocket-setup", "x", "four"],
     ]
     box = await boot(api, settings.state, login, user_data=login.user_data(write_files=write, runcmd=commands))
     lines = (await until_installed(box)).splitlines()
@@ -155,13 +160,13 @@ async def test_commands_are_played_and_only_the_allowed_program_runs(
     start = next(number for number, line in enumerate(lines) if "running 'modules:final'" in line)
     root = f"{box.disk}/root"
     assert lines[start + 1 : -1] == [
-        "+ touch /should-not-exist; devpocket-progress string string",
-        "+ /usr/local/bin/devpocket-progress 'core tools' one",
+        "+ touch /should-not-exist; devpocket-setup string string",
+        "+ /usr/local/sbin/devpocket-setup 'core tools' one",
         f"{root} core tools",
-        "+ devpocket-progress second two",
+        "+ devpocket-setup second two",
         f"{root} second",
-        "+ /usr/local/bin/other x three",
-        "+ /bin/devpocket-progress x four",
+        "+ /usr/local/sbin/other x three",
+        "+ /bin/devpocket-setup x four",
     ]
     assert " finished at " in lines[-1]
     assert [(box.disk / name).exists() for name in ("one", "two", "three", "four", "string")] == [True] * 2 + [
