@@ -233,6 +233,8 @@ LEASE_SECONDS: float = env.float("LEASE_SECONDS", 30.0)  # what a killed process
 # four a minute.
 CLOUD_CALLS_PER_MINUTE: int = env.int("CLOUD_CALLS_PER_MINUTE", 248)
 CLOUD_CALLS_PER_HOUR: int = env.int("CLOUD_CALLS_PER_HOUR", 4700)
+# Steps of a machine's set-up to leave out, by name (environments/set_up/steps.py): what a network can't reach.
+SETUP_SKIPS: list[str] = env.list("SETUP_SKIPS", default=[])
 METRICS_SECONDS: float = env.float("METRICS_SECONDS", 60.0)  # between two samples of a running machine; 0: none
 # Who may reach the droplets' SSH port: this server at least. Everybody, so that users' own keys work from anywhere.
 SSH_SOURCE_ADDRESSES: list[str] = env.list("SSH_SOURCE_ADDRESSES", default=["0.0.0.0/0", "::/0"])
@@ -308,6 +310,8 @@ ACCOUNT_CLOSERS = [  # what goes before an account is anonymised
     "environments.services.environments_delete_all",
     "accounts.google.google_unlink",
 ]
+SSH_KEYS_CHANGED = ["environments.changes.environments_keys_changed"]  # who lets a user's keys in
+TEMPLATE_CHECK = ""  # what a machine's set-up has against a template: check(template) gives sentences
 READINESS_CHECKS = {"cloud_api": "environments.cloudapi.is_reachable"}
 
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None

@@ -1,93 +1,46 @@
 """A droplet's user-data: what cloud-init makes of a bare image on first boot. The same input gives the same text.
 
-Every value from a user or an admin travels as data: YAML scalars written by PyYAML, shell words quoted by shlex,
-arguments of argv lists. Files are written below `${DEVPOCKET_ROOT}`, which is empty on a real droplet.
+Every value from a user or an admin travels as data: YAML scalars written by PyYAML, shell words quoted by shlex, files
+of their own. Files are written below `${DEVPOCKET_ROOT}`, which is empty on a real droplet.
 """
 
 from __future__ import annotations
 
+import base64
+import gzip
+import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
+from environments.set_up.steps import LIB, Recipe, package_line, script, source_files, steps_of
+
 USER = "devpocket"
+USER_ID = 1000  # fixed: the files on the volume belong to it, on every machine that the volume comes to
 HOME = f"/home/{USER}"
 USER_DATA_MAX_BYTES = 64 * 1024  # of the cloud
 PROGRESS_FILE = "/var/lib/devpocket/progress"
 ENVIRONMENT_FILE = "/etc/devpocket/environment.sh"
+KEYS_FILE = "/etc/devpocket/authorized_keys"
 TMUX_CONF = "/etc/devpocket/tmux.conf"
-PROGRESS_COMMAND = "/usr/local/bin/devpocket-progress"
+SETUP_COMMAND = "/usr/local/sbin/devpocket-setup"
+APPLY_COMMAND = "/usr/local/sbin/devpocket-apply"  # reads a new ENVIRONMENT_FILE or KEYS_FILE
+BOOT_SCRIPT = "/var/lib/cloud/scripts/per-boot/devpocket"
 SHELL_COMMAND = "/usr/local/bin/devpocket-shell"
-INSTALL_COMMAND = "/usr/local/bin/devpocket-install"
 MAX_SSH_SESSIONS = 64  # sshd's default of 10 a connection is fewer than one user's terminals and our own look-ups
+END = "# end\n"  # what devpocket-apply knows a whole text by
+SWAP_BELOW_MB, SWAP_BYTES = 1024, 1024**3  # npm and compilers need more than a small machine has
 
-BASE_PACKAGES = ("ca-certificates", "curl", "git", "htop", "nano", "python3", "python3-pip", "tmux", "vim", "wget")
+# Once a group "docker" exists, the user can be in it from their first login on, before Docker is there.
+GROUP_SCRIPT = "getent group docker >/dev/null || groupadd --system docker"
 
-# One line a step: percent, sub-phase (contract 9.5), message. A line "failed ..." ends the set-up.
-PROGRESS_SCRIPT = f"""\
-#!/bin/sh
-# devpocket-progress PERCENT SUBPHASE MESSAGE: tell how far the set-up is.
-set -eu
-file="${{DEVPOCKET_ROOT:-}}{PROGRESS_FILE}"
-mkdir -p "${{file%/*}}"
-printf '%s %s %s\\n' "$1" "$2" "$3" >> "$file"
-"""
-
-# Packages come over the network: three tries, and a failure is told instead of a machine that lacks half.
-INSTALL_SCRIPT = f"""\
-#!/bin/sh
-# devpocket-install SUBPHASE PACKAGE...: install distribution packages.
-set -u
-phase=$1
-shift
-export DEBIAN_FRONTEND=noninteractive
-for try in 1 2 3; do
-    if apt-get -qq update && apt-get -qq install -y --no-install-recommends -- "$@"; then exit 0; fi
-    sleep $((try * 5))
-done
-{PROGRESS_COMMAND} failed "$phase" "Packages could not be installed"
-exit 1
-"""
-
-# What tmux runs in a new window: the variables as they are now, then the user's login shell.
-SHELL_SCRIPT = f"""\
-#!/bin/sh
-[ -r "${{DEVPOCKET_ROOT:-}}{ENVIRONMENT_FILE}" ] && . "${{DEVPOCKET_ROOT:-}}{ENVIRONMENT_FILE}"
-exec "${{SHELL:-/bin/bash}}" -l
-"""
-
-TMUX_CONFIG = f"""\
-set -g status off
-set -g window-size latest
-set -g default-terminal xterm-256color
-set -g default-command 'exec "${{DEVPOCKET_ROOT:-}}{SHELL_COMMAND}"'
-set -g history-limit 50000
-set -g mouse on
-set -g set-clipboard on
-set -g focus-events on
-set -s escape-time 10
-set -as terminal-features ',xterm-256color:RGB:clipboard:title'
-"""
-
-# The cloud may attach the volume a little after the machine began to boot. It is formatted only when it is blank in
-# two ways: blkid finds nothing on it, and its first 4 MiB can be read and are all zero.
-FORMAT_SCRIPT = """\
-for i in $(seq 60); do [ -e "$1" ] && break; sleep 1; done
-[ -e "$1" ] || exit 0
-blkid -p "$1" >/dev/null 2>&1
-[ $? -eq 2 ] || exit 0
-[ "$(head -c 4194304 "$1" | wc -c)" -eq 4194304 ] || exit 0
-[ "$(head -c 4194304 "$1" | tr -d '\\0' | wc -c)" -eq 0 ] || exit 0
-mkfs.ext4 -q "$1"
-"""
-
-SSHD_CONFIG = f"""\
-PermitRootLogin no
-MaxSessions {MAX_SSH_SESSIONS}
-ClientAliveInterval 30
-ClientAliveCountMax 4
+UPGRADES = """\
+APT::Periodic::Update-Package-Lists "1";
+APT::Periodic::Unattended-Upgrade "1";
+Unattended-Upgrade::Automatic-Reboot "false";
 """
 
 
@@ -95,7 +48,7 @@ ClientAliveCountMax 4
 class MachineSpec:
     """What one machine is set up from. `password_hash`: crypt(3) text or empty; keys: OpenSSH lines.
 
-    `is_set_up`: its disk comes from a snapshot, with all that was installed: only what is new to it is written.
+    `memory_mb` decides about swap; 0: unknown, none. `recipe`: what its template adds.
     """
 
     hostname: str
@@ -104,28 +57,45 @@ class MachineSpec:
     host_public_key: str
     authorized_keys: tuple[str, ...]
     environment_id: str
+    memory_mb: int = 0
     password_hash: str = ""
     variables: dict[str, str] = field(default_factory=dict)
-    packages: tuple[str, ...] = ()
-    startup_commands: tuple[str, ...] = ()
-    is_set_up: bool = False
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 class UserDataTooLarge(ValueError):
-    """The text is over the cloud's 64 KiB."""
+    """The text is over the cloud's 64 KiB, also with its files compressed."""
 
 
 def environment_file(variables: dict[str, str], *, environment_id: str) -> str:
     """Shell text that exports the variables, each value byte for byte."""
     ours = {"DEVPOCKET_ENVIRONMENT_ID": environment_id}
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted({**variables, **ours}.items())]
-    return "\n".join(lines) + "\n"
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted({**variables, **ours}.items())]
+    return "# Written by DevPocket: what is changed here is written over.\n" + "".join(lines) + END
+
+
+def authorized_keys_file(keys: Iterable[str]) -> str:
+    """The keys that DevPocket lets in, for sshd; those in the home directory are the user's own affair."""
+    head = "# Written by DevPocket: what is changed here is written over. Keys of your own: ~/.ssh/authorized_keys\n"
+    return head + "".join(f"{key}\n" for key in keys) + END
 
 
 def user_data(spec: MachineSpec) -> str:
-    """The `#cloud-config` text. Raises: UserDataTooLarge."""
+    """The `#cloud-config` text; with compressed files where it would be too large. Raises: UserDataTooLarge."""
+    files = _files(spec)
+    text = _text(_config(spec, [_plain(*file) for file in files]))
+    if len(text.encode()) > USER_DATA_MAX_BYTES:
+        text = _text(_config(spec, [min(_plain(*file), _packed(*file), key=_size) for file in files]))
+    if len(text.encode()) > USER_DATA_MAX_BYTES:
+        raise UserDataTooLarge(
+            f"the machine's set-up is {len(text.encode())} bytes long; the cloud takes {USER_DATA_MAX_BYTES}"
+        )
+    return text
+
+
+def _config(spec: MachineSpec, files: list[dict[str, str]]) -> dict[str, Any]:
     device = f"/dev/disk/by-id/scsi-0DO_Volume_{spec.volume_name}"
-    config = {
+    config: dict[str, Any] = {
         "hostname": spec.hostname,
         "users": [_user(spec)],
         "disable_root": True,
@@ -135,75 +105,127 @@ def user_data(spec: MachineSpec) -> str:
         "ssh_keys": {"ed25519_private": spec.host_private_key, "ed25519_public": spec.host_public_key},
         # Not fs_setup: with `partition: none` it formats whatever is there, also with `overwrite: false`
         # (cloud-init issue 3902), and so would take the user's data with every new machine.
-        "bootcmd": [["sh", "-c", FORMAT_SCRIPT, "sh", device]],
+        "bootcmd": [["sh", "-c", GROUP_SCRIPT], ["sh", "-c", _Script(script("format-volume.sh")), "sh", device]],
         "mounts": [[device, HOME, "ext4", "defaults,nofail,noatime", "0", "2"]],
-        "write_files": [
-            _file(PROGRESS_COMMAND, PROGRESS_SCRIPT, "0755"),
-            _file(INSTALL_COMMAND, INSTALL_SCRIPT, "0755"),
-            _file(SHELL_COMMAND, SHELL_SCRIPT, "0755"),
-            _file(TMUX_CONF, TMUX_CONFIG, "0644"),
-            _file(ENVIRONMENT_FILE, environment_file(spec.variables, environment_id=spec.environment_id), "0644"),
-            _file("/etc/profile.d/devpocket.sh", f"[ -r {ENVIRONMENT_FILE} ] && . {ENVIRONMENT_FILE}\n", "0644"),
-            _file("/etc/ssh/sshd_config.d/10-devpocket.conf", SSHD_CONFIG, "0644"),
-        ],
-        "runcmd": _commands(spec),
+        "locale": "C.UTF-8",
+        "timezone": "Etc/UTC",
+        "write_files": files,
+        "runcmd": [[SETUP_COMMAND, step.name] for step in steps_of(spec.recipe)],
     }
-    # Our order and wide lines: two runs give the same bytes. ASCII only: written as it is, U+0085 is read as a newline.
-    text = "#cloud-config\n" + yaml.safe_dump(config, sort_keys=False, allow_unicode=False, width=4096)
-    if len(text.encode()) > USER_DATA_MAX_BYTES:
-        raise UserDataTooLarge(
-            f"the machine's set-up is {len(text.encode())} bytes long; the cloud takes {USER_DATA_MAX_BYTES}"
-        )
-    return text
+    if 0 < spec.memory_mb <= SWAP_BELOW_MB:
+        config["swap"] = {"filename": "/swapfile", "size": SWAP_BYTES, "maxsize": SWAP_BYTES}
+    return config
 
 
 def _user(spec: MachineSpec) -> dict[str, Any]:
     user: dict[str, Any] = {
         "name": USER,
+        "uid": USER_ID,
         "gecos": "DevPocket",
         "shell": "/bin/bash",
+        "groups": ["adm", "sudo", "docker"],
         "sudo": "ALL=(ALL) NOPASSWD:ALL",
         "lock_passwd": not spec.password_hash,
-        "ssh_authorized_keys": list(spec.authorized_keys),
     }
     if spec.password_hash:
         user["passwd"] = spec.password_hash
     return user
 
 
-def _file(path: str, content: str, permissions: str) -> dict[str, str]:
+# --- Files
+
+File = tuple[str, str, str]  # path, content, permissions
+
+
+def _files(spec: MachineSpec) -> list[File]:
+    steps = steps_of(spec.recipe)
+    files = [
+        (SETUP_COMMAND, _Script(script("devpocket-setup.sh")), "0755"),
+        (APPLY_COMMAND, _Script(script("devpocket-apply.sh")), "0755"),
+        (BOOT_SCRIPT, _Script(script("devpocket-boot.sh")), "0755"),
+        (SHELL_COMMAND, _Script(script("devpocket-shell.sh")), "0755"),
+        (TMUX_CONF, _Script(script("tmux.conf")), "0644"),
+        ("/etc/profile.d/devpocket.sh", _Script(script("profile.sh")), "0644"),
+        ("/etc/ssh/sshd_config.d/10-devpocket.conf", _Script(_sshd_config(spec)), "0644"),
+        ("/etc/apt/apt.conf.d/52devpocket-upgrades", _Script(UPGRADES), "0644"),
+        (KEYS_FILE, authorized_keys_file(spec.authorized_keys), "0644"),
+        # For root alone until devpocket-apply gives it to the user's group, which isn't there yet.
+        (ENVIRONMENT_FILE, environment_file(spec.variables, environment_id=spec.environment_id), "0600"),
+        (f"{LIB}/apt.sh", _Script(script("apt.sh")), "0644"),
+        (f"{LIB}/steps.list", _Script("".join(step.line for step in steps)), "0644"),
+    ]
+    for step in steps:
+        if step.text:
+            text = _Script(step.text) if step.is_ours else step.text
+            files.append((f"{LIB}/steps/{step.name}", text, "0755"))
+    if any(step.name == "packages" for step in steps):
+        files.append((f"{LIB}/packages.list", "".join(map(package_line, spec.recipe.packages)), "0644"))
+        for source in spec.recipe.sources:
+            files += [(path, content, "0644") for path, content in source_files(source).items()]
+    files += [(own["path"], own["content"], own.get("permissions", "0644")) for own in spec.recipe.files]
+    return files
+
+
+def _sshd_config(spec: MachineSpec) -> str:
+    """Read before the image's own settings, of which sshd takes the first."""
+    return (
+        f"AuthorizedKeysFile {KEYS_FILE} .ssh/authorized_keys\n"
+        "PermitRootLogin no\n"
+        f"PasswordAuthentication {'yes' if spec.password_hash else 'no'}\n"
+        "KbdInteractiveAuthentication no\n"
+        "PermitEmptyPasswords no\n"
+        "X11Forwarding no\n"
+        f"MaxSessions {MAX_SSH_SESSIONS}\n"
+        "ClientAliveInterval 30\n"
+        "ClientAliveCountMax 4\n"
+    )
+
+
+def _plain(path: str, content: str, permissions: str) -> dict[str, str]:
     return {"path": path, "permissions": permissions, "content": content}
 
 
-def _commands(spec: MachineSpec) -> list[list[str]]:
-    def progress(percent: int, phase: str, message: str) -> list[str]:
-        return [PROGRESS_COMMAND, str(percent), phase, message]
+def _packed(path: str, content: str, permissions: str) -> dict[str, str]:
+    packed = base64.b64encode(gzip.compress(content.encode(), mtime=0)).decode()
+    return {"path": path, "permissions": permissions, "encoding": "gz+b64", "content": packed}
 
-    if spec.is_set_up:
-        return [["loginctl", "enable-linger", USER], progress(100, "completion", "Set-up complete")]
 
-    commands = [
-        progress(0, "system_setup", "Preparing the system"),
-        # The home is the volume, which useradd found there already: it neither owned nor filled it.
-        ["sh", "-c", f"cp -an --no-target-directory /etc/skel {HOME}; chown {USER}:{USER} {HOME} {HOME}/.[a-z]*"],
-        progress(20, "user_setup", "Setting up your account"),
-        ["install", "-d", "-m", "0700", "-o", USER, "-g", USER, f"{HOME}/.tmux"],
-        ["loginctl", "enable-linger", USER],
-        progress(30, "core_tools", "Installing core tools"),
-        [INSTALL_COMMAND, "core_tools", *BASE_PACKAGES],
-        progress(60, "development_tools", "Installing development tools"),
-    ]
-    if spec.packages:
-        commands.append([INSTALL_COMMAND, "development_tools", *spec.packages])
-    commands.append(progress(80, "configuration", "Configuring"))
-    commands += [["runuser", "-u", USER, "--", "bash", "-lc", command] for command in spec.startup_commands]
-    commands.append(progress(100, "completion", "Set-up complete"))
-    return commands
+def _size(entry: dict[str, str]) -> int:
+    return len(_text({"file": entry}))
+
+
+# --- YAML
+
+
+class _Script(str):
+    """A text of our own, for people to read: written as a block. Other texts are quoted, whatever is in them."""
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Dumper.add_representer(
+    _Script, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
+)
+
+
+def _text(config: dict[str, Any]) -> str:
+    # Our order and wide lines: two runs give the same bytes. ASCII only: written as it is, U+0085 is read as a newline.
+    dumped = yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=4096)
+    return "#cloud-config\n" + dumped
+
+
+# --- What the machine tells of it
 
 
 @dataclass(frozen=True, slots=True)
 class InstallProgress:
-    """The machine's own account of its set-up. `percent` 0 to 100; `failed`: it can't be completed."""
+    """The machine's own account of its set-up. `percent` 0 to 100; `failed`: the last that it told is a failure.
+
+    A failure of the sub-phase `completion` is the end of a run; after another one the next step goes on.
+    """
 
     percent: int = 0
     phase: str = "system_setup"
@@ -215,14 +237,18 @@ class InstallProgress:
         return self.percent >= 100 and not self.failed
 
 
+_LINE = re.compile(r"(?:[0-9T:-]{19}Z )?(?P<head>failed|[0-9]{1,3})(?: (?P<phase>\S*)(?: (?P<message>.*))?)?")
+
+
 def parse_progress(text: str) -> InstallProgress:
-    """Read the progress file. Total: lines that don't fit are passed over; a failure, once told, stays."""
+    """Read the progress file. Total: lines that don't fit are passed over; the percentage never falls."""
     latest = InstallProgress()
     for line in text.splitlines():
-        head, _, rest = line.partition(" ")
-        phase, _, message = rest.partition(" ")
-        if head == "failed":
-            return InstallProgress(latest.percent, phase[:40], message[:200], failed=True)
-        if head.isascii() and head.isdigit() and len(head) <= 3 and int(head) >= latest.percent:
-            latest = InstallProgress(min(100, int(head)), phase[:40], message[:200])
+        if (found := _LINE.fullmatch(line)) is None:
+            continue
+        failed = found["head"] == "failed"
+        percent = latest.percent if failed else min(100, int(found["head"]))
+        if failed or percent >= latest.percent or latest.failed:
+            phase, message = (found["phase"] or "")[:40], (found["message"] or "")[:200]
+            latest = InstallProgress(max(percent, latest.percent), phase, message, failed)
     return latest

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
@@ -14,6 +15,7 @@ from devpocket.errors import NotFound
 from environments.cloud_init import MachineSpec
 from environments.lifecycle import COMPAT_STATUS, Phase, Status
 from environments.models import Environment, EnvironmentEvent, Snapshot
+from environments.set_up.steps import recipe_of
 
 
 def environments_of(owner_id: UUID, *, with_terminated: bool = False) -> QuerySet[Environment]:
@@ -86,8 +88,8 @@ def find_hibernation(environment: Environment) -> Snapshot | None:
     ).first()
 
 
-def machine_spec(environment: Environment, *, is_set_up: bool = False) -> MachineSpec:
-    """What the environment's machine is to be set up from; `is_set_up`: its disk comes from a snapshot."""
+def machine_spec(environment: Environment) -> MachineSpec:
+    """What the environment's machine is to be set up from."""
     template = environment.template
     return MachineSpec(
         hostname=environment.slug,
@@ -96,11 +98,10 @@ def machine_spec(environment: Environment, *, is_set_up: bool = False) -> Machin
         host_public_key=environment.host_public_key,
         authorized_keys=authorized_keys(environment.owner_id),
         environment_id=str(environment.pk),
+        memory_mb=environment.memory_mb,
         password_hash=environment.password_hash,
         variables={**template.environment_variables, **environment.environment_variables},
-        packages=tuple((template.config or {}).get("packages", ())),
-        startup_commands=tuple(template.startup_commands),
-        is_set_up=is_set_up,
+        recipe=recipe_of(template.config, template.startup_commands, skips=settings.SETUP_SKIPS),
     )
 
 

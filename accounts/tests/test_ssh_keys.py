@@ -21,7 +21,7 @@ from accounts.selectors import authorized_keys
 from accounts.services import SignIn
 from devpocket.errors import InvalidInput
 from devpocket.tests import wire
-from environments.cloud_init import user_data
+from environments.cloud_init import KEYS_FILE, user_data
 from environments.models import Environment
 from environments.selectors import machine_spec
 
@@ -82,15 +82,15 @@ def test_a_comment_is_kept_and_reaches_the_machine_as_text(comment: str, client:
     assert body["public_key"] == line(comment=comment)
     assert body["name"] == comment
 
-    environment = Environment(owner=ann.user, slug="work", host_private_key="k", host_public_key="p")
+    environment = Environment(owner=ann.user, slug="work", memory_mb=512, host_private_key="k", host_public_key="p")
     template = SimpleNamespace(environment_variables={}, config={}, startup_commands=[])
     environment._state.fields_cache["template"] = template
     spec = machine_spec(environment)
     assert spec.authorized_keys == authorized_keys(ann.user.pk)
     assert spec.authorized_keys[0] == ann.user.platform_key.public_key
     assert spec.authorized_keys[1:] == (line(comment=comment),)
-    [user] = yaml.safe_load(user_data(spec))["users"]
-    assert line(comment=comment) in user["ssh_authorized_keys"]
+    files = {file["path"]: file["content"] for file in yaml.safe_load(user_data(spec))["write_files"]}
+    assert line(comment=comment) in files[KEYS_FILE].splitlines()
 
 
 def test_a_name_may_be_given(client: APIClient) -> None:
