@@ -1,156 +1,156 @@
-"""Template files: one YAML map each, its keys the fields of `Template`. All of a directory is taken, or nothing."""
+"""Template files: one YAML map each, its keys those of `schema.json`. All that is named is taken, or nothing."""
 
 from __future__ import annotations
 
-import re
+import os
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-from django.core.exceptions import ValidationError
-from django.db import models, transaction
-
-from templates_catalog.models import Template
+from templates_catalog.documents import parse_document
+from templates_catalog.models import Template, problems_above
+from templates_catalog.rules import Problem, problems, shown
+from templates_catalog.services import Change, template_from, templates_take
 
 DATA_DIR = Path(__file__).parent / "data"
 FILE_MAX_BYTES = 256 * 1024
-KEYS = {field.name for field in Template._meta.fields} - {"usage_count", "created_at", "updated_at"}
-TEXT_KEYS = {field.name for field in Template._meta.fields if isinstance(field, models.CharField)}
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-# What PyYAML lets through from int(), datetime.date() and the like, for a scalar such as 2024-13-45.
-CONSTRUCTOR_ERRORS = (ValueError, LookupError, AttributeError, ArithmeticError)
+SUFFIXES = {".yaml", ".yml"}
 
 
 class ImportRefused(Exception):
-    """Nothing was changed. `problems`: one sentence each, naming file and key."""
+    """Nothing was changed. `problems`: one line each, `FILE:LINE: KEY: RULE`; of a whole file, `FILE: RULE`."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
 
 
+def label(path: Path) -> str:
+    """A path as it can be written anywhere: names of files need not be text."""
+    return shown(path, 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFile:
+    path: Path
+    template: Template  # unsaved
+    line: int  # of its name
+    says_status: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    created: list[str]
-    updated: list[str]
-    unchanged: list[str]
+    """`files`: what became of the template of each file, in their order. `pruned`: names of what has no file."""
+
+    files: list[tuple[Path, Change]]
+    pruned: list[str]
+
+    def names(self, what: str) -> list[str]:
+        return [change.name for _, change in self.files if change.what == what]
 
 
-def _refusal(problem: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
-    return yaml.constructor.ConstructorError(None, None, problem, mark)
+def import_templates(*paths: Path, prune: bool = False, dry_run: bool = False) -> ImportReport:
+    """Create and update the templates of files, and of directories' *.yaml; default: the set that comes along.
+
+    `prune`: deprecate those without a file. `dry_run`: only tell. Raises: ImportRefused, with all problems.
+    """
+    files = read_templates(paths or (DATA_DIR,))
+    if prune and (single := [path for path in paths if not path.is_dir()]):
+        # They are never the whole set, and all others would go.
+        raise ImportRefused([f"{label(path)}: --prune takes directories only" for path in single])
+    changes = templates_take(
+        templates=[file.template for file in files],
+        undecided=[file.template.name for file in files if not file.says_status],
+        prune=prune,
+        dry_run=dry_run,
+    )
+    pruned = [change.name for change in changes[len(files) :]]
+    return ImportReport(list(zip((file.path for file in files), changes, strict=False)), pruned)
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML without aliases (they can blow up a small file), without a key given twice (one would be lost)
-    and without characters that the database can't hold."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise _refusal("aliases are not allowed", self.peek_event().start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_scalar(self, node: Any) -> Any:
-        text = super().construct_scalar(node)
-        if UNSTORABLE.search(text):
-            raise _refusal("NUL and half surrogate pairs are not allowed", node.start_mark)
-        return text
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[Any] = set()
-        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise _refusal("a key must be a text", key_node.start_mark)
-            key = self.construct_object(key_node)
-            if key in seen:
-                raise _refusal(f"the key {key!r} is given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _problem_in_yaml(error: Exception) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return " ".join(str(error).split())
-
-
-def _read_map(path: Path) -> dict[Any, Any]:
-    """Raises: ImportRefused, where the file isn't one YAML map."""
-    try:
-        if path.stat().st_size > FILE_MAX_BYTES:
-            raise ImportRefused([f"{path.name}: larger than {FILE_MAX_BYTES // 1024} KiB"])
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 -- a SafeLoader
-    except OSError as error:
-        raise ImportRefused([f"{path.name}: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise ImportRefused([f"{path.name}: not UTF-8"]) from error
-    except (yaml.YAMLError, RecursionError, *CONSTRUCTOR_ERRORS) as error:
-        raise ImportRefused([f"{path.name}: {_problem_in_yaml(error)}"]) from error
-    if not isinstance(data, dict):
-        raise ImportRefused([f"{path.name}: must be a map of keys to values"])
-    return data
-
-
-def _wrong_types(data: dict[Any, Any]) -> list[str]:
-    """Django would turn 1.10 into "1.1" and a list into its Python spelling without a word."""
-    texts = [key for key in sorted(TEXT_KEYS & data.keys()) if not isinstance(data[key], str | None)]
-    problems = [f"{key}: must be a text; put it in quotes if it looks like a number or date" for key in texts]
-    if type(data.get("default_port", 0)) is not int:
-        problems.append("default_port: must be a whole number")
-    return problems
-
-
-def read_template(path: Path) -> Template:
-    """An unsaved Template from a file. Raises: ImportRefused."""
-    data = _read_map(path)
-    problems = [f"unknown key {key}" for key in sorted(str(key) for key in data.keys() - KEYS)] + _wrong_types(data)
-    if problems:
-        raise ImportRefused([f"{path.name}: {problem}" for problem in problems])
-    template = Template(**data)
-    try:
-        template.clean_fields()
-        template.clean()
-    except ValidationError as error:
-        problems = [f"{path.name}: {key}: {text}" for key, texts in error.message_dict.items() for text in texts]
-        raise ImportRefused(problems) from error
-    return template
-
-
-def import_templates(directory: Path = DATA_DIR) -> ImportReport:
-    """Create and update templates from every *.yaml of `directory`. Raises: ImportRefused, with all problems."""
-    paths = sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]) if directory.is_dir() else []
-    if not paths:
-        raise ImportRefused([f"{directory}: no template files (*.yaml) there"])
-    templates: dict[str, Template] = {}
-    problems: list[str] = []
-    for path in paths:
+def read_templates(paths: Sequence[Path] = (DATA_DIR,)) -> list[TemplateFile]:
+    """Without the database. Raises: ImportRefused, with all problems of all files."""
+    found: list[str] = []
+    files: list[TemplateFile] = []
+    owners: dict[str, TemplateFile] = {}
+    for path in _files(paths, found):
         try:
-            template = read_template(path)
+            file = _read_template(path)
         except ImportRefused as refused:
-            problems += refused.problems
+            found += refused.problems
             continue
-        if template.name in templates:
-            problems.append(f"{path.name}: name: {template.name} is used by another file too")
-        templates[template.name] = template
-    if problems:
-        raise ImportRefused(problems)
-    return _store(templates)
-
-
-@transaction.atomic
-def _store(templates: dict[str, Template]) -> ImportReport:
-    report = ImportReport([], [], [])
-    present = Template.objects.in_bulk(list(templates))
-    for name, template in templates.items():
-        old = present.get(name)
-        if old is None:
-            template.save(force_insert=True)
-            report.created.append(name)
-        elif changed := [key for key in KEYS if getattr(old, key) != getattr(template, key)]:
-            for key in changed:
-                setattr(old, key, getattr(template, key))
-            old.save(update_fields=[*changed, "updated_at"])  # usage_count may be counting up meanwhile
-            report.updated.append(name)
+        if other := owners.get(file.template.name):
+            also = f"{label(other.path)}:{other.line}"
+            found.append(f"{label(path)}:{file.line}: name: {file.template.name} is the name in {also} too")
         else:
-            report.unchanged.append(name)
-    return report
+            owners[file.template.name] = file
+            files.append(file)
+    if found:
+        raise ImportRefused(found)
+    return files
+
+
+def _files(paths: Sequence[Path], found: list[str]) -> Iterator[Path]:
+    """Each file once, however often it is named. What is none goes to `found`."""
+    seen: set[Path] = set()
+    for path in paths:
+        if "\0" in str(path):
+            found.append(f"{label(path)}: is no path")
+            continue
+        try:
+            inside = _template_files(path) if path.is_dir() else [path]
+        except OSError as error:
+            found.append(f"{label(path)}: {error.strerror}")
+            continue
+        if not inside:
+            found.append(f"{label(path)}: has no template files (*.yaml, *.yml)")
+        for file in inside:
+            real = Path(os.path.realpath(file))
+            if real not in seen:
+                seen.add(real)
+                yield file
+
+
+def _template_files(directory: Path) -> list[Path]:
+    """Not those below it, and no hidden ones: editors put copies there."""
+    return sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
+
+
+def _read_template(path: Path) -> TemplateFile:
+    document = parse_document(_read(path))
+    # What YAML itself has trouble with isn't looked at again: that key, or all of a file that could not be read.
+    unread = {problem.path for _, problem in document.problems}
+    found = problems(document.data) if document.data or not unread else []
+    numbered = document.problems + [
+        (document.line(problem.path), problem)
+        for problem in found
+        if unread.isdisjoint(problem.path[:length] for length in range(1, len(problem.path) + 1))
+    ]
+    if numbered:
+        raise ImportRefused([_line(path, *one) for one in sorted(numbered, key=lambda one: one[0])])
+    template = template_from(document.data)
+    if above := problems_above(template):
+        raise ImportRefused([f"{label(path)}: {sentence}" for sentence in above])
+    return TemplateFile(path, template, document.line(("name",)), "status" in document.data)
+
+
+def _line(path: Path, line: int, problem: Problem) -> str:
+    return f"{label(path)}:{line}: {problem.key + ': ' if problem.key else ''}{problem.rule}"
+
+
+def _read(path: Path) -> bytes:
+    """Raises: ImportRefused, where there is no file of a sensible size. Waits for nobody: a pipe may have no writer."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ImportRefused([f"{label(path)}: is no regular file"])
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):  # another one by now
+                raise ImportRefused([f"{label(path)}: is no regular file"])
+            raw = file.read(FILE_MAX_BYTES + 1)
+    except OSError as error:
+        raise ImportRefused([f"{label(path)}: {error.strerror}"]) from error
+    if len(raw) > FILE_MAX_BYTES:
+        raise ImportRefused([f"{label(path)}: is larger than {FILE_MAX_BYTES // 1024} KiB"])
+    return raw
