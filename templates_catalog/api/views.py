@@ -2,22 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.permissions import SAFE_METHODS, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from devpocket.api import ApiView
 from devpocket.errors import InvalidInput
 from devpocket.paging import Page
-from templates_catalog.api.serializers import TemplateSerializer
+from templates_catalog import services
+from templates_catalog.api.openapi import request_body
+from templates_catalog.api.serializers import (
+    CategorySerializer,
+    InitializedSerializer,
+    MessageSerializer,
+    TemplateSerializer,
+    create_fields,
+    update_fields,
+)
+from templates_catalog.errors import AdminRequired
+from templates_catalog.importer import read_templates
 from templates_catalog.models import Template
-from templates_catalog.selectors import get_template, templates_visible
+from templates_catalog.rules import SCHEMA
+from templates_catalog.selectors import get_template, template_categories, templates_matching, templates_visible
+
+POPULAR_LIMIT = 10
 
 
-class TemplatesView(ApiView):
+class AdminsWrite(BasePermission):
+    """Raises: AdminRequired, for everybody else who writes."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if request.method in SAFE_METHODS or request.user.is_staff:
+            return True
+        raise AdminRequired("Only administrators may do this.")
+
+
+class CatalogueView(ApiView):
+    permission_classes = [IsAuthenticated, AdminsWrite]
+
+    def shown(self, request: Request, templates: Any, *, many: bool = False) -> Any:
+        return TemplateSerializer(templates, many=many, context={"is_admin": request.user.is_staff}).data
+
+
+class TemplatesView(CatalogueView):
     @extend_schema(
         responses=TemplateSerializer(many=True),
-        parameters=[OpenApiParameter(name) for name in ("category", "status", "limit", "offset")],
+        parameters=[OpenApiParameter(name) for name in ("category", "status", "search", "limit", "offset")],
     )
     def get(self, request: Request) -> Response:
         rows = templates_visible(is_admin=request.user.is_staff)
@@ -26,15 +60,85 @@ class TemplatesView(ApiView):
                 if wanted not in known:
                     raise InvalidInput.field(name, f"{name} must be one of {', '.join(known)}.", "unknown_choice")
                 rows = rows.filter(**{name: wanted})
+        if search := request.query_params.get("search", "").strip():
+            rows = templates_matching(rows, search)
         page = Page(request)
         templates, total = page.cut(rows)
-        shown = TemplateSerializer(templates, many=True, context={"is_admin": request.user.is_staff}).data
-        return page.response(shown, total, plural="templates")
+        return page.response(self.shown(request, templates, many=True), total, plural="templates")
+
+    @extend_schema(request=request_body(is_partial=False), responses={201: TemplateSerializer})
+    def post(self, request: Request) -> Response:
+        """For administrators. 409 name_taken, where there is one of that name already, deprecated ones too."""
+        template = services.template_create(fields=create_fields(request.data), actor_id=request.user.pk)
+        return Response(self.shown(request, template), status=201)
 
 
-class TemplateView(ApiView):
+class TemplateView(CatalogueView):
     @extend_schema(responses=TemplateSerializer)
     def get(self, request: Request, name: str) -> Response:
-        is_admin = request.user.is_staff
-        template = get_template(name, is_admin=is_admin)
-        return Response(TemplateSerializer(template, context={"is_admin": is_admin}).data)
+        """By its name, in any case, or by another name that it is known under."""
+        return Response(self.shown(request, get_template(name, is_admin=request.user.is_staff)))
+
+    @extend_schema(request=request_body(is_partial=True), responses=TemplateSerializer)
+    def put(self, request: Request, name: str) -> Response:
+        """For administrators. What is left out stays as it is; what is given is replaced as a whole."""
+        template = get_template(name, is_admin=True)
+        fields = update_fields(request.data, name=template.name)
+        return Response(
+            self.shown(request, services.template_update(name=template.name, fields=fields, actor_id=request.user.pk))
+        )
+
+    @extend_schema(request=request_body(is_partial=True), responses=TemplateSerializer)
+    def patch(self, request: Request, name: str) -> Response:
+        """The same as PUT."""
+        return self.put(request, name)
+
+    @extend_schema(responses={200: MessageSerializer})
+    def delete(self, request: Request, name: str) -> Response:
+        """For administrators. It is deprecated: offered no more, while environments made from it live on."""
+        template = get_template(name, is_admin=True)
+        services.template_deprecate(name=template.name, actor_id=request.user.pk)
+        return Response({"message": f"{template.display_name} is not offered any more."})
+
+
+class InitializeView(CatalogueView):
+    @extend_schema(request=None, responses={200: InitializedSerializer})
+    def post(self, request: Request) -> Response:
+        """For administrators. Creates what is missing of the set that comes along, and changes none that is there."""
+        templates = [file.template for file in read_templates()]
+        created, skipped = services.templates_initialize(templates=templates, actor_id=request.user.pk)
+        return Response(
+            {
+                "message": f"{len(created)} templates created, {len(skipped)} were there already.",
+                "created": len(created),
+                "skipped": len(skipped),
+                "templates_created": created,
+            }
+        )
+
+
+class SchemaView(CatalogueView):
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        """The JSON Schema of a template file, and of a POST's body."""
+        return Response(SCHEMA)
+
+
+class CategoriesView(CatalogueView):
+    @extend_schema(responses=CategorySerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """Every category, with how many templates it has."""
+        return Response(template_categories(is_admin=request.user.is_staff))
+
+
+class PopularView(CatalogueView):
+    @extend_schema(
+        responses=TemplateSerializer(many=True), parameters=[OpenApiParameter(name) for name in ("limit", "offset")]
+    )
+    def get(self, request: Request) -> Response:
+        """What is offered, most used first; ten of them unless `limit` says otherwise."""
+        page = Page(request)
+        if "limit" not in request.query_params:
+            page.limit = POPULAR_LIMIT
+        templates, total = page.cut(templates_visible(is_admin=False))
+        return page.response(self.shown(request, templates, many=True), total, plural="templates")
