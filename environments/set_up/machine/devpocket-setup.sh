@@ -3,6 +3,7 @@
 # What is done is stamped in /var/lib/devpocket/done; a step that fails is tried again at the next boot.
 set -u
 root="${DEVPOCKET_ROOT:-}"
+simulated="$root" # a machine of the local cloud shares its host: nothing is installed there
 lib="$root/usr/local/lib/devpocket"
 state="$root/var/lib/devpocket"
 log="$root/var/log/devpocket/install.log"
@@ -17,7 +18,7 @@ stamped() {
 }
 
 do_step() { # do_step AS NAME: what it prints goes to the log
-    if [ -n "$root" ]; then
+    if [ -n "$simulated" ]; then
         echo "$2: a simulated machine, nothing is installed"
     elif [ "$1" = root ]; then
         timeout -k 10 "$step_limit_s" sh "$lib/steps/$2"
