@@ -8,19 +8,21 @@ import logging
 import os
 import resource
 import secrets
-import shutil
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-from environments.localcloud.server import CannotStart, running
+from environments.localcloud.cloud import kind_of_fleet
+from environments.localcloud.fleet import CannotStart
+from environments.localcloud.server import running
 from environments.localcloud.settings import Settings
 from environments.localcloud.store import StateInUse
 
 DEFAULTS = Settings(state=Path(), token="")
 TOKEN_VARIABLE = "LOCALCLOUD_TOKEN"  # noqa: S105  the variable's name
 
+COMMAND_VARIABLE = "LOCALCLOUD_DROPLET_COMMAND"
 DESCRIPTORS = 65536
 
 
@@ -63,6 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="listings of the SSH keys a minute (%(default)s)",
     )
     add("--seed", type=int, default=DEFAULTS.seed, help="makes the faults that are left to chance repeatable")
+    add(
+        "--droplet-command",
+        default=None,
+        metavar="PROGRAM",
+        help="a program that runs the droplets, instead of simulated machines (docs/localcloud.md); also "
+        f"${COMMAND_VARIABLE}",
+    )
     add("--run-command", action="append", default=None, metavar="NAME",
         help="a program that runcmd really runs, if user-data wrote it and names it as a list; repeatable "
         f"({', '.join(DEFAULTS.run_commands)})")  # fmt: skip
@@ -91,6 +100,7 @@ def settings_from(options: Any) -> Settings:
     token = options.token or os.environ.get(TOKEN_VARIABLE)
     if not token:
         raise CannotStart(f"no token: give --token or set {TOKEN_VARIABLE}, for example to {secrets.token_hex(16)}")
+    command = options.droplet_command or os.environ.get(COMMAND_VARIABLE)
     return Settings(
         state=Path(options.state).resolve(),
         token=token,
@@ -105,6 +115,7 @@ def settings_from(options: Any) -> Settings:
         per_hour=options.rate_limit_per_hour,
         key_lists_per_minute=options.rate_limit_key_lists,
         seed=options.seed,
+        droplet_command=Path(command).expanduser().resolve() if command else None,
         run_commands=frozenset(options.run_command or DEFAULTS.run_commands),
     )
 
@@ -113,8 +124,6 @@ def run(options: Any) -> int:
     """Run a local cloud until SIGINT or SIGTERM; returns the exit code. `options` is what `add_arguments` declared."""
     try:
         settings = settings_from(options)
-        if shutil.which("tmux") is None:
-            raise CannotStart("tmux is not installed; the droplets' terminals need it")
         asyncio.run(_serve(settings))
     except (CannotStart, StateInUse) as error:
         return _fail(str(error))
@@ -150,8 +159,7 @@ async def _serve(settings: Settings) -> None:
         # would then not die of SIGHUP or Ctrl-C; what has a handler starts with the default there.
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
-    _say("This is a simulator, not a cloud: every droplet's shell runs on this machine, as the user who started it, "
-         f"with all that this user may do. State is in {settings.state}.")  # fmt: skip
+    _say(kind_of_fleet(settings).banner(settings))
     async with running(settings) as cloud:
         _say(f"local cloud ready on {cloud.url}")
         await stop.wait()

@@ -2,14 +2,21 @@
 
 from environments.localcloud.actions import Actions
 from environments.localcloud.droplets import Droplets
+from environments.localcloud.external import ExternalFleet
 from environments.localcloud.firewalls import Firewalls
 from environments.localcloud.hostmetrics import HostMetrics
 from environments.localcloud.operations import Operations
 from environments.localcloud.settings import Settings
+from environments.localcloud.simulated import SimulatedFleet
 from environments.localcloud.snapshots import Snapshots
 from environments.localcloud.store import Store
 from environments.localcloud.tasks import TaskOwner
 from environments.localcloud.volumes import Volumes
+
+
+def kind_of_fleet(settings: Settings) -> type[SimulatedFleet] | type[ExternalFleet]:
+    """What the droplets are to run on."""
+    return SimulatedFleet if settings.droplet_command is None else ExternalFleet
 
 
 class Cloud:
@@ -21,22 +28,17 @@ class Cloud:
         actions = Actions(store)
         self.metrics = HostMetrics(settings.state)
         self.firewalls = Firewalls(settings, store)
-        self.snapshots = Snapshots(settings, store, actions, self._tasks)
-        self.volumes = Volumes(
-            settings,
-            store,
-            actions,
-            self._tasks,
-            self.snapshots,
-            disk_of=lambda droplet: self.droplets.machine(droplet).disk,
-        )
+        self._fleet = kind_of_fleet(settings)(settings, store)
+        self.snapshots = Snapshots(settings, store, actions, self._tasks, copied=self._fleet.copy)
+        self.volumes = Volumes(settings, store, actions, self._tasks, self.snapshots, self._fleet)
         operations = Operations(settings, store, actions, self.snapshots)
         self.droplets = Droplets(
-            settings, store, actions, self._tasks, operations, self.firewalls, free=self.volumes.free
+            settings, store, actions, self._tasks, operations, self.firewalls, self._fleet, free=self.volumes.free
         )
 
     async def start(self) -> None:
         """Bring everything back to where the last run left it, however that ended."""
+        await self._fleet.start()
         await self.snapshots.start()
         await self.volumes.start()
         await self.droplets.start()
@@ -45,4 +47,4 @@ class Cloud:
     async def aclose(self) -> None:
         """Stop everything; the state stays as it is."""
         await self._tasks.aclose()
-        await self.droplets.aclose()
+        await self._fleet.aclose()

@@ -10,17 +10,15 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from environments.localcloud import processes
 from environments.localcloud.actions import Actions
 from environments.localcloud.firewalls import Firewalls
-from environments.localcloud.machine import Machine
-from environments.localcloud.messages import not_found, unprocessable
+from environments.localcloud.fleet import Fleet, MachineError, Runtime
+from environments.localcloud.messages import ApiError, not_found, unprocessable
 from environments.localcloud.model import Action, Droplet, Volume
 from environments.localcloud.operations import Operations
 from environments.localcloud.settings import Settings
 from environments.localcloud.store import Store
-from environments.localcloud.tasks import TaskOwner, in_thread
-from environments.localcloud.trees import remove_tree
+from environments.localcloud.tasks import TaskOwner
 
 log = logging.getLogger(__name__)
 
@@ -38,26 +36,19 @@ class Droplets:
         tasks: TaskOwner,
         operations: Operations,
         firewalls: Firewalls,
+        fleet: Fleet,
         *,
         free: Callable[[Volume], Awaitable[None]],
     ) -> None:
         self._settings, self._store, self._actions, self._tasks = settings, store, actions, tasks
-        self._operations, self._firewalls, self._free = operations, firewalls, free
-        self._machines: dict[int, Machine] = {}
+        self._operations, self._firewalls, self._fleet, self._free = operations, firewalls, fleet, free
         # One task at a time works on a droplet; deleting waits for it.
         self._working: dict[int, asyncio.Task[None]] = {}
 
     # ---- start and end ----
 
     async def start(self) -> None:
-        """Clean up what a killed run left, and bring every droplet back to where it was."""
-        droplets_dir = self._settings.droplets_dir
-        droplets_dir.mkdir(mode=0o700, exist_ok=True)
-        await in_thread(processes.end_all, droplets_dir, below=True)
-        known = {str(droplet_id) for droplet_id in self._store.droplets}
-        for leftover in droplets_dir.iterdir():
-            if leftover.name not in known:
-                await in_thread(remove_tree, leftover)
+        """Go on with what a killed run was at, and take every droplet up again."""
         for action in self._store.actions_under_way():
             if action.volume_id is None:
                 if action.droplet_id in self._store.droplets:
@@ -67,33 +58,23 @@ class Droplets:
         idle = [droplet for droplet in self._store.droplets.values() if droplet.id not in self._working]
         await asyncio.gather(*(self._resume(droplet) for droplet in idle))
 
-    async def aclose(self) -> None:
-        """Stop all machines; the records stay as they are, and so what runs now runs again at the next start."""
-        machines = list(self._machines.values())
-        for machine in machines:
-            machine.cut_off()
-        # All at once: to look through the host's processes for each droplet takes too long with many.
-        sessions = [session for machine in machines for session in machine.sessions()]
-        await in_thread(processes.end_all, self._settings.droplets_dir, below=True, sessions=sessions)
-        await asyncio.gather(*(machine.halt(processes_ended=True) for machine in machines))
-
     async def _resume(self, droplet: Droplet) -> None:
-        if droplet.status != "active":
+        if droplet.status == "new":
             return
+        volumes = self._store.volumes_of(droplet.id)
         try:
-            await self._operations.switch_on(self.machine(droplet), droplet)
+            is_on = await self.machine(droplet).resume(volumes, was_on=droplet.status == "active")
         except Exception:
-            log.exception("droplet %s could not boot again", droplet.id)
-            droplet.status = "off"
-            self._store.save(droplet)
+            log.exception("droplet %s could not be taken up again", droplet.id)
+            is_on = False
+        droplet.status = "active" if is_on else "off"
+        self._store.save(droplet)
 
     # ---- what the API asks for ----
 
-    def machine(self, droplet: Droplet) -> Machine:
+    def machine(self, droplet: Droplet) -> Runtime:
         """The runtime of a droplet."""
-        if droplet.id not in self._machines:
-            self._machines[droplet.id] = Machine(self._settings, droplet, save=lambda: self._operations.keep(droplet))
-        return self._machines[droplet.id]
+        return self._fleet.machine(droplet)
 
     def get(self, droplet_id: int) -> Droplet:
         """The droplet with this id.
@@ -158,10 +139,8 @@ class Droplets:
         if working:
             working.cancel()
             await asyncio.wait([working])
-        machine = self.machine(droplet)
-        await machine.destroy()
-        del self._machines[droplet.id]
-        self._operations.taken.discard(droplet.address or "")
+        await self.machine(droplet).destroy()
+        self._fleet.forget(droplet)
         for volume in volumes:
             await self._free(volume)
 
@@ -197,11 +176,13 @@ class Droplets:
             machine = self.machine(droplet)
             try:
                 await self._operations.by_type[action.type](machine, droplet, action)
-            except Exception:
-                log.exception("droplet %s: %s failed", droplet.id, action.type)
+            except Exception as error:
+                # Those that say all there is to say need no traceback.
+                trace = None if isinstance(error, MachineError | ApiError) else error
+                log.error("droplet %s: %s failed: %s", droplet.id, action.type, error, exc_info=trace)
                 errored = True
                 if droplet.status == "active" and not machine.is_on:
                     droplet.status = "off"
-                    self._operations.keep(droplet)
+                    self._store.keep(droplet)
         self._actions.finish(action, errored=errored)
         self._operations.ended()

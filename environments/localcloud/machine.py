@@ -18,7 +18,7 @@ import asyncssh
 from environments.localcloud import processes, sshd
 from environments.localcloud.disk import Disk
 from environments.localcloud.firstboot import HOST_KEY_TYPES, FirstBoot, host_key_path
-from environments.localcloud.model import Droplet
+from environments.localcloud.model import Droplet, Volume
 from environments.localcloud.processes import ROOT_VARIABLE, Child
 from environments.localcloud.settings import Settings
 from environments.localcloud.tasks import TaskOwner, in_thread, settled
@@ -53,14 +53,17 @@ def host_path() -> str:
 
 
 class Machine:
-    """The runtime of one droplet. `save` keeps the droplet's record after a change."""
+    """The simulated runtime of one droplet. `save` keeps the droplet's record after a change.
 
-    def __init__(self, settings: Settings, droplet: Droplet, *, save: Callable[[], None]) -> None:
+    `taken` are the addresses that are of no use to others, to which those found out here are added.
+    """
+
+    def __init__(self, settings: Settings, droplet: Droplet, *, taken: set[str], save: Callable[[], None]) -> None:
         self.droplet_id = droplet.id
         self.disk = Disk(settings.droplets_dir / str(droplet.id))
         self.shell = shutil.which("bash", path=host_path()) or "/bin/sh"
         self.connections: set[asyncssh.SSHServerConnection] = set()
-        self._settings, self._droplet, self._save = settings, droplet, save
+        self._settings, self._droplet, self._taken, self._save = settings, droplet, taken, save
         self._children: set[Child] = set()
         self._tasks = TaskOwner()
         self._acceptor: asyncssh.SSHAcceptor | None = None
@@ -68,11 +71,8 @@ class Machine:
 
     # ---- power ----
 
-    async def boot(self, volumes: Mapping[str, Path], *, taken: set[str]) -> None:
+    async def boot(self, volumes: Sequence[Volume]) -> None:
         """Switch on: when this returns, SSH is up at the droplet's address. Harmless when it is on already.
-
-        `volumes` are the attached volumes' contents by name, `taken` the addresses that are of no use
-        to others, to which those found out here are added.
 
         Raises:
             NoAddress: no address is free.
@@ -80,10 +80,10 @@ class Machine:
         """
         async with self._switching:
             if not self._acceptor:
-                await self._boot(volumes, taken)
+                await self._boot(volumes)
 
-    async def _boot(self, volumes: Mapping[str, Path], taken: set[str]) -> None:
-        self.disk.volumes = dict(volumes)
+    async def _boot(self, volumes: Sequence[Volume]) -> None:
+        self.disk.volumes = {volume.name: self._settings.volumes_dir / volume.id for volume in volumes}
         plan = await in_thread(parse_user_data, self._droplet.user_data) if self._is_first_boot else Plan()
         first_boot = FirstBoot(
             self._droplet,
@@ -100,7 +100,7 @@ class Machine:
             await in_thread(self.disk.mount_all)
         host_keys = await in_thread(self._host_keys)
         self._make_tmux_dir()
-        await settled(self._listen(host_keys, taken))
+        await settled(self._listen(host_keys))
         self._droplet.prepared = True
         self._save()
         if not self._droplet.installed:
@@ -160,6 +160,28 @@ class Machine:
         for connection in list(self.connections):
             connection.abort()
 
+    async def reboot(self, volumes: Sequence[Volume], *, grace_s: float = 0.0) -> None:
+        """Switch off, hard if without a grace, and on."""
+        await self.halt(grace_s=grace_s)
+        await self.boot(volumes)
+
+    async def resume(self, volumes: Sequence[Volume], *, was_on: bool) -> bool:
+        """It ended with the local cloud: boot again if it was on."""
+        if was_on:
+            await self.boot(volumes)
+        return was_on
+
+    async def prepare_rebuild(self) -> None:
+        """Switch off."""
+        await self.halt()
+
+    async def attach(self, volume: Volume) -> None:
+        """Nothing: a volume shows after the next boot."""
+
+    async def detach(self, volume: Volume) -> None:
+        """Unmount a volume."""
+        await in_thread(self.disk.unmount, self._settings.volumes_dir / volume.id)
+
     async def destroy(self) -> None:
         """Switch off for good: the disk is gone afterwards, the volumes stay."""
         await self.halt()
@@ -203,11 +225,11 @@ class Machine:
             processes.end_tmux(Path(self._droplet.tmux_dir))
             shutil.rmtree(self._droplet.tmux_dir, ignore_errors=True)
 
-    async def _listen(self, host_keys: list[asyncssh.SSHKey], taken: set[str]) -> None:
+    async def _listen(self, host_keys: list[asyncssh.SSHKey]) -> None:
         own = [self._droplet.address] if self._droplet.address else []
-        tries = itertools.islice((a for a in addresses(self._settings.state) if a not in taken), TRIES)
+        tries = itertools.islice((a for a in addresses(self._settings.state) if a not in self._taken), TRIES)
         for address in itertools.chain(own, tries):
-            taken.add(address)  # before anything is awaited: many droplets may be booting
+            self._taken.add(address)  # before anything is awaited: many droplets may be booting
             try:
                 self._acceptor = await sshd.listen(self, address, self._settings.ssh_port, host_keys)
             except OSError as error:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
@@ -11,17 +10,12 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from environments.localcloud.app import Address, App
-from environments.localcloud.cloud import Cloud
-from environments.localcloud.machine import addresses
+from environments.localcloud.cloud import Cloud, kind_of_fleet
+from environments.localcloud.fleet import CannotStart
 from environments.localcloud.settings import Settings
 from environments.localcloud.store import Store
 
 FINISH_S = 0.5  # what requests under way get at the end
-PROBES = 8  # addresses tried before saying that the SSH port is taken everywhere
-
-
-class CannotStart(Exception):
-    """Something outside is in the way; the text says what, in one line."""
 
 
 class LocalCloud:
@@ -93,29 +87,6 @@ def _bind(settings: Settings) -> socket.socket:
     return sock
 
 
-def check_droplet_addresses(settings: Settings) -> None:
-    """See that droplets will get an address.
-
-    Raises:
-        CannotStart: this system has no such addresses, or something holds the SSH port on all of them.
-    """
-    reason = ""
-    for address, _ in zip(addresses(settings.state), range(PROBES), strict=False):
-        with socket.socket() as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                sock.bind((address, settings.ssh_port))
-                return
-            except OSError as error:
-                reason = error.strerror or str(error)
-                if error.errno != errno.EADDRINUSE:
-                    break
-    raise CannotStart(
-        f"droplets can't listen on 127.77.x.y:{settings.ssh_port}: {reason}"
-        " (only Linux has all of 127.0.0.0/8 on loopback by itself; --ssh-port takes another port)"
-    )
-
-
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[LocalCloud]:
     """Run a local cloud as long as the context lasts.
@@ -125,7 +96,7 @@ async def running(settings: Settings) -> AsyncIterator[LocalCloud]:
         StateInUse: another local cloud uses the state directory.
         OSError: the state directory can't be written.
     """
-    check_droplet_addresses(settings)
+    await kind_of_fleet(settings).check(settings)
     async with contextlib.AsyncExitStack() as stack:
         sock = _bind(settings)
         stack.callback(sock.close)

@@ -23,6 +23,7 @@ class Settings:
     per_hour: int = 5000
     key_lists_per_minute: int = 10
     seed: int | None = None  # of the faults that are left to chance
+    droplet_command: Path | None = None  # the program that runs the droplets, instead of our simulated machines
     run_commands: frozenset[str] = field(default_factory=lambda: frozenset({"devpocket-setup"}))
 
     @property

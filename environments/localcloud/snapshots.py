@@ -3,7 +3,7 @@
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from environments.localcloud import catalog
@@ -14,16 +14,25 @@ from environments.localcloud.model import Action, Droplet, Snapshot, Volume, lis
 from environments.localcloud.settings import Settings
 from environments.localcloud.store import Store
 from environments.localcloud.tasks import TaskOwner, in_thread
-from environments.localcloud.trees import Copy, copied, remove_tree
+from environments.localcloud.trees import Copy, remove_tree
 
 SMALLEST_GB = 0.01  # of what is shown as a size
 
 
 class Snapshots:
-    """The snapshots of the account."""
+    """The snapshots of the account. `copied` makes a copy and returns its bytes."""
 
-    def __init__(self, settings: Settings, store: Store, actions: Actions, tasks: TaskOwner) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        actions: Actions,
+        tasks: TaskOwner,
+        *,
+        copied: Callable[[Copy], Awaitable[int]],
+    ) -> None:
         self._settings, self._store, self._actions, self._tasks = settings, store, actions, tasks
+        self._copied = copied
         self._readers: dict[str, int] = {}  # how many copies are being made of a content
         self._doomed: set[str] = set()  # whose content is to go once nobody needs it
 
@@ -121,7 +130,7 @@ class Snapshots:
         # What is in /run is gone at the next boot.
         leave_out = frozenset({"run"} if snapshot.resource_type == "droplet" else ())
         copy = Copy(source, self._content(snapshot.id), volumes=self._settings.volumes_dir, leave_out=leave_out)
-        size = await copied(copy)
+        size = await self._copied(copy)
         snapshot.size_gigabytes = max(SMALLEST_GB, round(size / 2**30, 2))
 
     def _remove_if_unknown(self, snapshot: Snapshot) -> None:
@@ -132,7 +141,7 @@ class Snapshots:
     async def copy_to(self, snapshot_id: str, target: Path) -> None:
         """Put a snapshot's content where a disk or a volume is to be, in place of what is there."""
         with self._reading(snapshot_id):
-            await copied(Copy(self._content(snapshot_id), target, volumes=self._settings.volumes_dir))
+            await self._copied(Copy(self._content(snapshot_id), target, volumes=self._settings.volumes_dir))
 
     def delete(self, snapshot: Snapshot) -> None:
         """Remove a snapshot. Its content stays as long as a droplet or volume is being made from it."""

@@ -134,6 +134,11 @@ class Store:
             self._file(record)
         self._write(records, ())
 
+    def keep(self, droplet: Droplet) -> None:
+        """Save a droplet, if it was not deleted meanwhile."""
+        if droplet.id in self.droplets:
+            self.save(droplet)
+
     def delete(self, *records: Record, save: Iterable[Record] = ()) -> None:
         """Remove records, and save others, in one stroke."""
         changed = tuple(save)

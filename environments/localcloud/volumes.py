@@ -1,25 +1,27 @@
 """Volumes: directories that outlive the droplets they are attached to."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from environments.localcloud.actions import Actions
-from environments.localcloud.disk import Disk
+from environments.localcloud.fleet import Fleet, MachineError
 from environments.localcloud.messages import ApiError, not_found, unprocessable
 from environments.localcloud.model import Action, Droplet, Snapshot, Volume
 from environments.localcloud.settings import Settings
 from environments.localcloud.snapshots import Snapshots
 from environments.localcloud.store import Store
-from environments.localcloud.tasks import TaskOwner, in_thread
-from environments.localcloud.trees import remove_tree
+from environments.localcloud.tasks import TaskOwner
+
+log = logging.getLogger(__name__)
 
 MOST_VOLUMES = 15  # of one droplet (specification, tag Block Storage)
 
 
 class Volumes:
-    """The volumes of the account. `disk_of` gives a droplet's disk."""
+    """The volumes of the account."""
 
     def __init__(
         self,
@@ -28,11 +30,10 @@ class Volumes:
         actions: Actions,
         tasks: TaskOwner,
         snapshots: Snapshots,
-        *,
-        disk_of: Callable[[Droplet], Disk],
+        fleet: Fleet,
     ) -> None:
         self._settings, self._store, self._actions, self._tasks = settings, store, actions, tasks
-        self._snapshots, self._disk_of = snapshots, disk_of
+        self._snapshots, self._fleet = snapshots, fleet
         self._coming: set[tuple[str, str]] = set()  # names and regions of those being made from a snapshot
 
     async def start(self) -> None:
@@ -41,7 +42,7 @@ class Volumes:
         directory.mkdir(mode=0o700, exist_ok=True)
         for content in directory.iterdir():
             if content.name not in self._store.volumes:
-                await in_thread(remove_tree, content)
+                self._remove(content)
         for volume in list(self._store.volumes.values()):
             if volume.frees_at is not None:
                 self._tasks.start(self.free(volume), name=f"free-{volume.id}")
@@ -75,7 +76,7 @@ class Volumes:
             if snapshot:
                 await self._snapshots.copy_to(snapshot.id, content)
             else:
-                content.mkdir(mode=0o700)
+                await self._fleet.make_volume(volume, content)
             self._store.save(volume, *self._store.tag(volume.tags, "volume", volume.id))
         finally:
             self._coming.discard(place)
@@ -89,8 +90,10 @@ class Volumes:
         if volume.droplet_id is not None:
             raise ApiError(409, "failed to delete volume: volume is attached to a droplet")
         self._store.delete(volume)
-        content = self._settings.volumes_dir / volume.id
-        self._tasks.start(in_thread(remove_tree, content), name=f"remove-{volume.id}")
+        self._remove(self._settings.volumes_dir / volume.id)
+
+    def _remove(self, content: Path) -> None:
+        self._tasks.start(self._fleet.remove_volume(content), name=f"remove-{content.name}")
 
     # ---- actions ----
 
@@ -157,14 +160,22 @@ class Volumes:
         droplet = self._store.droplets.get(action.droplet_id or 0)
         if volume is None or action.fails or (droplet is None and action.type != "resize_volume"):
             return self._actions.finish(action, errored=True)
-        if action.type == "resize_volume":
+        try:
+            await self._change(volume, droplet, action)
+        except MachineError as error:
+            log.error("volume %s: %s failed: %s", volume.id, action.type, error)
+            return self._actions.finish(action, errored=True)
+        return self._actions.finish(action, also=[volume])
+
+    async def _change(self, volume: Volume, droplet: Droplet | None, action: Action) -> None:
+        if droplet is None or action.type == "resize_volume":
             volume.size_gigabytes = action.details["size_gigabytes"]
         elif action.type == "attach_volume":
+            await self._fleet.machine(droplet).attach(volume)
             volume.droplet_id = action.droplet_id
-        elif droplet is not None:
-            await in_thread(self._disk_of(droplet).unmount, self._settings.volumes_dir / volume.id)
+        else:
+            await self._fleet.machine(droplet).detach(volume)
             volume.droplet_id = None
-        return self._actions.finish(action, also=[volume])
 
     async def free(self, volume: Volume) -> None:
         """Let go of a volume whose droplet was destroyed, some time after that."""
