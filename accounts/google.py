@@ -35,6 +35,7 @@ from accounts.errors import GoogleNotConfigured, GoogleTokenInvalid, InvalidCred
 from accounts.models import User
 from accounts.selectors import find_user
 from accounts.services import WRONG_LOGIN_TEXT, Device, SignIn, session_open, sessions_revoke
+from accounts.ssh_keys import ssh_keys_drop
 from devpocket.errors import ServiceUnavailable
 
 log = structlog.get_logger(__name__)
@@ -268,7 +269,7 @@ def _take_over(user: User) -> None:
     user.is_verified = True
     user.save(update_fields=["password", "is_verified", "updated_at"])
     user.one_time_tokens.all().delete()
-    user.ssh_keys.all().delete()
+    ssh_keys_drop(user=user)
     sessions_revoke(user=user, reason="google")
     log.warning("google_account_taken_over", user=str(user.pk))
 

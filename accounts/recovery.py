@@ -17,6 +17,7 @@ from accounts.one_time import Purpose, token_take
 from accounts.passwords import check_password_strength
 from accounts.selectors import find_user
 from accounts.services import Device, SignIn, session_open, sessions_revoke
+from accounts.ssh_keys import ssh_keys_drop
 from devpocket.errors import InvalidInput
 
 log = structlog.get_logger(__name__)
@@ -99,7 +100,7 @@ def password_reset(*, secret: str, new_password: str, email: str | None = None) 
             check_password_strength(new_password, username=user.username, email=user.email, field="new_password")
             token.delete()
             if not user.is_verified:  # whoever signed up with this address may not have been its owner, who is here now
-                user.ssh_keys.all().delete()
+                ssh_keys_drop(user=user)
                 user.is_verified = True
             _set_password(user, hashed)
             sessions_revoke(user=user, reason="password")

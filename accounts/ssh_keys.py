@@ -1,4 +1,7 @@
-"""Public SSH keys of users' own."""
+"""Public SSH keys of users' own. Whoever has machines of theirs is told of every change (settings.SSH_KEYS_CHANGED).
+
+The platform's own key isn't among them: it is made with the account and never replaced, for it is the way to tell.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from uuid import UUID
 
 import asyncssh
 import structlog
+from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.module_loading import import_string
 
 from accounts.errors import KeyTaken
 from accounts.models import SSHKey, User
@@ -53,16 +58,19 @@ def parse_public_key(text: str) -> tuple[str, str, str]:
 
 
 def ssh_key_add(*, user: User, public_key: str, name: str | None) -> SSHKey:
-    """Raises: InvalidInput, KeyTaken."""
+    """Let a key in, to all the user's machines. Raises: InvalidInput, KeyTaken."""
     line, fingerprint, comment = parse_public_key(public_key)
-    stored = list(user.ssh_keys.values_list("public_key", flat=True))
-    if len(stored) >= KEYS_MAX or sum(map(len, [*stored, line])) > KEYS_MAX_CHARS:
-        raise InvalidInput.field("public_key", "You have too many keys. Delete one that you don't use.", "max_length")
     try:
         with transaction.atomic():
+            _lock(user)
+            stored = list(user.ssh_keys.values_list("public_key", flat=True))
+            if len(stored) >= KEYS_MAX or sum(map(len, [*stored, line])) > KEYS_MAX_CHARS:
+                message = "You have too many keys. Delete one that you don't use."
+                raise InvalidInput.field("public_key", message, "max_length")
             key = SSHKey.objects.create(
                 user=user, name=name or comment[:100] or fingerprint, public_key=line, fingerprint=fingerprint
             )
+            _changed(user)
     except IntegrityError as error:
         message = "You have this key already."
         taken = {"field": "public_key", "message": message, "code": "taken"}
@@ -72,7 +80,28 @@ def ssh_key_add(*, user: User, public_key: str, name: str | None) -> SSHKey:
 
 
 def ssh_key_delete(*, user: User, key_id: UUID) -> None:
-    """Raises: NotFound."""
-    if not SSHKey.objects.filter(pk=key_id, user=user).delete()[0]:
-        raise NotFound("There is no such key.")
+    """Let it in no more; who is logged in with it stays so. Raises: NotFound."""
+    with transaction.atomic():
+        _lock(user)
+        if not SSHKey.objects.filter(pk=key_id, user=user).delete()[0]:
+            raise NotFound("There is no such key.")
+        _changed(user)
     log.info("ssh_key_deleted", user=str(user.pk), key=str(key_id))
+
+
+def ssh_keys_drop(*, user: User) -> None:
+    """Let none of them in any more. Within the caller's transaction."""
+    _lock(user)
+    if user.ssh_keys.all().delete()[0]:
+        _changed(user)
+        log.info("ssh_keys_dropped", user=str(user.pk))
+
+
+def _lock(user: User) -> None:
+    """Changes take turns, also with the making of a machine, which is either told or made with the new keys."""
+    User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+
+
+def _changed(user: User) -> None:
+    for path in settings.SSH_KEYS_CHANGED:
+        import_string(path)(user_id=user.pk)

@@ -62,10 +62,10 @@ class SnapshotInline(ReadOnlyInline):
 @admin.register(Environment)
 class EnvironmentAdmin(ReadOnlyAdmin):
     list_display = [
-        *("name", "owner_link", "template", "desired_state", "phase", "progress", "error_code"),
+        *("name", "owner_link", "template", "desired_state", "phase", "progress", "set_up", "error_code"),
         *("droplet_id", "droplet_ip", "size", "region", "lease_owner", "created_at"),
     ]
-    list_filter = ["phase", "desired_state", "error_code", "region", "size", "template"]
+    list_filter = ["phase", "desired_state", "installation_completed", "error_code", "region", "size", "template"]
     list_select_related = ["owner", "template"]
     search_fields = ["id", "name", "slug", "owner__username", "owner__email", "droplet_id", "droplet_ip", "volume_id"]
     inlines = [EventInline, SnapshotInline]
@@ -85,6 +85,12 @@ class EnvironmentAdmin(ReadOnlyAdmin):
     @admin.display(description="owner", ordering="owner__username")
     def owner_link(self, environment: Environment) -> str:
         return link("accounts_user", environment.owner)
+
+    @admin.display(description="set-up")
+    def set_up(self, environment: Environment) -> str:
+        if environment.installation_completed:
+            return "complete"
+        return "incomplete" if environment.install_error else f"{environment.install_percent} %"
 
     @admin.display(description="costs (US dollars, estimated)")
     def costs(self, environment: Environment) -> str:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.plans import plan_limits
 from devpocket.errors import InvalidInput
+from environments import wake
 from environments.errors import NameTaken
 from environments.lifecycle import AT_REST, Phase
 from environments.models import Environment
@@ -61,6 +62,18 @@ def environment_update(
     except IntegrityError as error:
         raise NameTaken("You already have an environment of this name.") from error
     return environment
+
+
+def environments_keys_changed(*, user_id: UUID) -> None:
+    """Who may log in to a user's machines has changed: those that run are told now, the others when they run next.
+
+    In the transaction of the change, which holds the user's row, so that none that is being created is missed.
+    """
+    now = timezone.now()
+    rows = Environment.objects.filter(owner_id=user_id).exclude(phase=Phase.TERMINATED)
+    rows.update(keys_changed_at=now)
+    rows.filter(phase=Phase.RUNNING).update(next_step_at=now)
+    transaction.on_commit(wake.provisioner.wake)
 
 
 def _variables(

@@ -35,12 +35,13 @@ MEASURED_PERIODS = 3  # how old the last sample may be: turns are up to one and 
 
 
 def idle_stop_at(environment: Environment, *, minutes: int) -> datetime | None:
-    """When it is stopped unless it is used before; None: not at all, for it isn't running or its plan never stops one.
+    """When it is stopped unless it is used before; None: not at all, for it isn't running, or is being set up, which
+    the network may take its time for, or its plan never stops one.
 
     Used means somebody at a terminal or work on the machine; coming up counts as well. `minutes`: the plan's
     `idle_stop_minutes`.
     """
-    if not minutes or environment.phase != Phase.RUNNING:
+    if not minutes or environment.phase != Phase.RUNNING or environment.is_being_set_up:
         return None
     used = (environment.last_activity_at, environment.busy_at, environment.phase_changed_at)
     stop_at = max(at for at in used if at is not None) + timedelta(minutes=minutes)

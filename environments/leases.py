@@ -105,18 +105,27 @@ def _count_snapshots(environment: Environment, owner: str) -> None:
     facts_record(environment, owner=owner, snapshots_gb=total or 0.0)
 
 
-def progress_record(environment: Environment, *, owner: str, progress: int, message: str) -> None:
-    """Store how far the phase is; it never goes backwards. Raises: LeaseLost."""
-    progress = max(progress, environment.progress)
-    message = message[:300] or environment.status_message
-    if (progress, message) == (environment.progress, environment.status_message):
+def progress_record(
+    environment: Environment, *, owner: str, progress: int, message: str, event: str = "", **facts: Any
+) -> None:
+    """Store how far the phase is; it never goes backwards. `facts`: other columns that go with it; `event`: its kind,
+    where the history is to tell of it. Without news nothing is written. Raises: LeaseLost."""
+    columns = {
+        "progress": max(progress, environment.progress),
+        "status_message": message[:300] or environment.status_message,
+        **facts,
+    }
+    if all(getattr(environment, name) == value for name, value in columns.items()):
         return
     with transaction.atomic():
         rows = Environment.objects.filter(pk=environment.pk, lease_owner=owner, phase=environment.phase)
-        if not rows.update(progress=progress, status_message=message, updated_at=timezone.now()):
+        if not rows.update(**columns, updated_at=timezone.now()):
             raise LeaseLost
+        if event:
+            event_record(environment, kind=event, message=message)
         nudge_on_commit(environment_group(environment.pk), "environment.changed")
-    environment.progress, environment.status_message = progress, message
+    for name, value in columns.items():
+        setattr(environment, name, value)
 
 
 def phase_record(

@@ -35,6 +35,13 @@ class Desired(StrEnum):
     DELETED = "deleted"
 
 
+class TerminalWhen(StrEnum):
+    """When a new machine lets its owner in (of its template): once their account is set up, or once all is."""
+
+    SSH = "ssh"
+    COMPLETE = "complete"
+
+
 class Status(StrEnum):
     """What phones decode: an unknown word here makes them drop the whole list (contract T2)."""
 
@@ -110,6 +117,7 @@ RESUME_LIMIT_S = 900.0
 RESTORE_LIMIT_S = 900.0
 RECOVER_LIMIT_S = 900.0  # in creating, until a droplet is asked for anew
 SNAPSHOT_LIMIT_S = 3600.0
+SET_UP_LIMIT_S = 7200.0  # how long the rest of a set-up is followed behind a machine that runs
 
 
 def deadline_s(phase: Phase, *, install_timeout_minutes: int) -> float | None:
@@ -154,7 +162,7 @@ ACTIONS: dict[str, Action] = {
 }
 
 
-def installing_progress(percent: int) -> int:
-    """The environment's progress (20 to 79) for the machine's own set-up progress (0 to 100)."""
+def installing_progress(percent: int, *, until: int = 100) -> int:
+    """The environment's progress (20 to 79) for the machine's own set-up progress, which is waited for `until`."""
     low, high = INSTALLING_SPAN
-    return low + (high - low) * max(0, min(100, percent)) // 100
+    return low + (high - low) * max(0, min(until, percent)) // until

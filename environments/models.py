@@ -11,11 +11,11 @@ from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
 from devpocket.crypto import EncryptedJSONField, EncryptedTextField
-from environments.lifecycle import Desired, Phase
+from environments.lifecycle import Desired, Phase, TerminalWhen
 from templates_catalog.models import Template
 
 
-def _choices(words: type[Phase] | type[Desired]) -> list[tuple[str, str]]:
+def _choices(words: type[Phase] | type[Desired] | type[TerminalWhen]) -> list[tuple[str, str]]:
     return [(word.value, word.value) for word in words]
 
 
@@ -51,6 +51,8 @@ class Environment(models.Model):
     last_activity_at = models.DateTimeField(null=True, blank=True)  # somebody at a terminal
     variables_changed_at = models.DateTimeField(null=True, blank=True)
     variables_told_at = models.DateTimeField(null=True, blank=True)  # which change of them the machine knows
+    keys_changed_at = models.DateTimeField(null=True, blank=True)  # of its owner: who may log in
+    keys_told_at = models.DateTimeField(null=True, blank=True)
 
     # What is wanted and what is.
     desired_state = models.CharField(max_length=12, choices=_choices(Desired), default=Desired.RUNNING)
@@ -59,7 +61,14 @@ class Environment(models.Model):
     deadline_at = models.DateTimeField(null=True, blank=True)  # of the phase; past it the phase is given up
     progress = models.PositiveSmallIntegerField(default=0)  # percent
     status_message = models.CharField(max_length=300, blank=True)
+    terminal_when = models.CharField(
+        max_length=8, choices=_choices(TerminalWhen), default=TerminalWhen.SSH, db_default=TerminalWhen.COMPLETE.value
+    )  # of the template when it was made; the code of the release before knows only the latter
     installation_completed = models.BooleanField(default=False)
+    install_percent = models.PositiveSmallIntegerField(default=0, db_default=0)  # the machine's own account of it
+    install_phase = models.CharField(max_length=40, blank=True, default="", db_default="")  # contract 9.5
+    install_message = models.CharField(max_length=200, blank=True, default="", db_default="")
+    install_error = models.CharField(max_length=300, blank=True, default="", db_default="")  # why it isn't followed
     error_code = models.CharField(max_length=50, blank=True)
     error_message = models.CharField(max_length=300, blank=True)
     error_phase = models.CharField(max_length=12, blank=True)
@@ -133,6 +142,11 @@ class Environment(models.Model):
     def tag(self) -> str:
         """What marks all that this environment has at the cloud; also the name of its droplet and volume."""
         return f"dp-env-{self.pk}"
+
+    @property
+    def is_being_set_up(self) -> bool:
+        """It runs, and what isn't installed yet is being installed behind its terminals."""
+        return self.phase == Phase.RUNNING and not self.installation_completed and not self.install_error
 
 
 class Snapshot(models.Model):

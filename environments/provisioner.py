@@ -236,10 +236,14 @@ class StepTools:
     async def record_facts(self, environment: Environment, **facts: Any) -> None:
         await database_sync_to_async(leases.facts_record)(environment, owner=self.owner, **facts)
 
-    async def record_progress(self, environment: Environment, progress: int, message: str) -> None:
+    async def record_progress(
+        self, environment: Environment, progress: int, message: str, *, event: str = "", **facts: Any
+    ) -> None:
         await database_sync_to_async(leases.progress_record)(
-            environment, owner=self.owner, progress=progress, message=message
+            environment, owner=self.owner, progress=progress, message=message, event=event, **facts
         )
+        if event:
+            log.info(event, environment=str(environment.pk))
 
     async def record_phase(self, environment: Environment, phase: Phase, message: str = "", **facts: Any) -> None:
         await database_sync_to_async(leases.phase_record)(

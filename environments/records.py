@@ -21,6 +21,15 @@ from environments.lifecycle import (
 )
 from environments.models import Environment, EnvironmentEvent
 
+# What a row says of a machine whose set-up hasn't been looked at yet.
+NOT_SET_UP: dict[str, Any] = {
+    "installation_completed": False,
+    "install_percent": 0,
+    "install_phase": "",
+    "install_message": "",
+    "install_error": "",
+}
+
 
 def phase_columns(phase: Phase, *, limit_s: float | None = None) -> dict[str, Any]:
     """What a row gets when it enters a phase: its times, its first progress and message, and the next look at once.

@@ -35,6 +35,7 @@ from environments.lifecycle import (
     RESUME_LIMIT_S,
     Desired,
     Phase,
+    TerminalWhen,
 )
 from environments.models import Environment, IdempotencyKey
 from environments.records import event_record, phase_columns
@@ -86,6 +87,7 @@ def environment_create(
                 name=name,
                 slug=host_slug(name, environment_id),
                 status_message=MESSAGES[Phase.CREATING],
+                terminal_when=(template.config or {}).get("terminal_when", TerminalWhen.SSH),
                 host_public_key=host_key.public,
                 host_private_key=host_key.private,
                 **columns,

@@ -21,6 +21,7 @@ from devpocket.errors import INTERNAL_ERROR_TEXT
 from devpocket.nudges import environment_group, session_group
 from devpocket.tasks import TaskOwner
 from environments.idle import find_warned_stop
+from environments.models import Environment
 from environments.services import activity_record
 from environments.ssh import HostKeyMismatch, SSHUnavailable
 from terminals import access, frames, slots
@@ -339,7 +340,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         told_stop: datetime | None = None
         while True:
             try:
-                async with asyncio.timeout(slots.RENEW_S if standing.is_running else LOOK_WAITING_S):
+                async with asyncio.timeout(LOOK_WAITING_S if _is_told_often(standing) else slots.RENEW_S):
                     await self.news.wait()
             except TimeoutError:
                 pass
@@ -359,7 +360,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):
             status = frames.status_update(environment)
             if not (standing.is_running or standing.may_wait):
                 return await self._finish(POLICY_VIOLATION, access.NOT_RUNNING[1], status)
-            if standing.may_wait or shown is None or shown.phase != environment.phase:
+            if _is_told_often(standing) or shown is None or _news_of(shown) != _news_of(environment):
                 # Not waited for: a client that reads nothing must not keep its own revocation from being noticed.
                 self.tasks.start(self._tell(status), name="status")
             if self.stops_at is not None and self.stops_at != told_stop:
@@ -381,6 +382,15 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         standing = look_again(self.access)
         self.stops_at = None if standing.environment is None else find_warned_stop(standing.environment)
         return standing
+
+
+def _is_told_often(standing: Standing) -> bool:
+    """Whether it is being prepared or, behind the terminal, set up: its progress is shown (contract 9.3)."""
+    return standing.may_wait or (standing.environment is not None and standing.environment.is_being_set_up)
+
+
+def _news_of(environment: Environment) -> tuple[str, bool, str]:
+    return environment.phase, environment.installation_completed, environment.install_error
 
 
 class UnknownConsumer(AsyncWebsocketConsumer):

@@ -44,6 +44,16 @@ class BillingSerializer(serializers.Serializer):
     note = serializers.CharField(allow_null=True)
 
 
+class InstallationSerializer(serializers.Serializer):
+    """How far the machine's set-up is, also while it runs already. `phase`: of contract 9.5."""
+
+    completed = serializers.BooleanField()
+    progress = serializers.IntegerField()
+    phase = serializers.CharField(allow_null=True)
+    message = serializers.CharField(allow_null=True)
+    error = serializers.CharField(allow_null=True)
+
+
 class UsageField(serializers.FloatField):
     """Percent, 0 to 100; null unless it runs, whatever was measured before."""
 
@@ -90,6 +100,7 @@ class EnvironmentSerializer(serializers.Serializer):
     size = serializers.CharField()
     storage_size_gb = serializers.IntegerField()
     installation_completed = serializers.BooleanField()
+    installation = serializers.SerializerMethodField()
     cpu_usage = UsageField(source="cpu_percent")
     memory_usage = UsageField(source="memory_percent")
     storage_usage = UsageField(source="storage_percent")
@@ -129,6 +140,16 @@ class EnvironmentSerializer(serializers.Serializer):
 
     def get_ssh_user(self, environment: Environment) -> str:
         return "devpocket"
+
+    @extend_schema_field(InstallationSerializer)
+    def get_installation(self, environment: Environment) -> dict[str, Any]:
+        return {
+            "completed": environment.installation_completed,
+            "progress": 100 if environment.installation_completed else environment.install_percent,
+            "phase": environment.install_phase or None,
+            "message": environment.install_message or None,
+            "error": environment.install_error or None,
+        }
 
     @extend_schema_field(serializers.DateTimeField(allow_null=True))
     def get_idle_stop_at(self, environment: Environment) -> str | None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from environments.lifecycle import Desired, Phase
 from environments.models import Environment, Snapshot
 from environments.records import usual_limit_s
-from environments.steps import power, up
+from environments.steps import installing, power, up
 from environments.steps.snapshots import find_pending, make
 from environments.steps.teardown import tear_down
 from environments.steps.tools import NEXT_VIEW, SHARED_TAG, CloudView, GivenUp, NextLook, Tools
@@ -55,7 +55,7 @@ async def _let_it_finish(environment: Environment, tools: Tools, pending: Snapsh
 HANDLERS: dict[Phase, Callable[[Environment, Tools], Awaitable[NextLook]]] = {
     Phase.CREATING: up.create,
     Phase.PROVISIONING: up.provision,
-    Phase.INSTALLING: up.install,
+    Phase.INSTALLING: installing.install,
     Phase.CONFIGURING: up.run_when_login_works,
     Phase.STARTING: up.start,
     Phase.STOPPING: power.stop,

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+import structlog
 from django.utils import timezone
 
 from environments.cloud import CloudNotFound
 from environments.lifecycle import Desired, Phase
 from environments.models import Environment, Snapshot
+from environments.records import NOT_SET_UP
 from environments.selectors import find_hibernation
 from environments.snapshots import pending_snapshot
+from environments.ssh import HostKeyMismatch, SSHUnavailable
+from environments.steps.installing import FOLLOW_MAX_S, follow_set_up
 from environments.steps.snapshots import make, work_on_snapshots
+from environments.steps.telling import tell, untold_since
 from environments.steps.tools import (
     LATER_S,
     NEXT_VIEW,
@@ -25,11 +31,13 @@ from environments.steps.tools import (
     is_view_fresh,
     missing_or_later,
     nudge_power,
+    patience_s,
     seen,
 )
 from environments.steps.up import start
-from environments.steps.variables import tell_variables
 from environments.steps.volume import grow, holder_of_volume
+
+log = structlog.get_logger(__name__)
 
 Chore = Callable[[Environment, Tools], Awaitable[NextLook]]
 
@@ -121,11 +129,10 @@ async def restart(environment: Environment, tools: Tools) -> NextLook:
     return await _see_it_up(environment, tools)
 
 
-async def _see_it_up(environment: Environment, tools: Tools) -> NextLook:
+async def _see_it_up(environment: Environment, tools: Tools, **facts: Any) -> NextLook:
     """The action is completed: from now on only a newer listing counts."""
-    await tools.record_facts(
-        environment, action_kind="power_on", action_requested_at=timezone.now(), action_id=None, action_failures=0
-    )
+    facts |= {"action_kind": "power_on", "action_id": None, "action_failures": 0}
+    await tools.record_facts(environment, action_requested_at=timezone.now(), **facts)
     return NEXT_VIEW
 
 
@@ -140,7 +147,9 @@ async def _restore(environment: Environment, tools: Tools) -> NextLook:
         return await start(environment, tools)
     if not await is_done(environment, tools, "rebuild", image=int(snapshot_id or 0)):
         return LATER_S
-    return await _see_it_up(environment, tools)
+    # An older disk: how far it was set up, and what it was told, is known only by asking it and telling it anew.
+    now = timezone.now()
+    return await _see_it_up(environment, tools, **NOT_SET_UP, keys_changed_at=now, variables_changed_at=now)
 
 
 # --- Resize
@@ -178,7 +187,7 @@ async def _resized(environment: Environment, tools: Tools) -> NextLook:
 async def check_running(environment: Environment, tools: Tools) -> NextLook:
     if (next_look := await _face_change(environment, tools, expected="active")) is not None:
         return next_look
-    return await _do(environment, tools, tell_variables, work_on_snapshots, grow)
+    return await _do(environment, tools, talk, work_on_snapshots, grow)
 
 
 async def check_stopped(environment: Environment, tools: Tools) -> NextLook:
@@ -189,8 +198,24 @@ async def check_stopped(environment: Environment, tools: Tools) -> NextLook:
 
 async def _do(environment: Environment, tools: Tools, *chores: Chore) -> NextLook:
     """A bit of each, so that none holds up the others; None: there is nothing to do."""
-    looks = [await chore(environment, tools) for chore in chores]
+    return _first([await chore(environment, tools) for chore in chores])
+
+
+def _first(looks: list[NextLook]) -> NextLook:
     return min((look for look in looks if look is not None), default=None)
+
+
+async def talk(environment: Environment, tools: Tools) -> NextLook:
+    """What the machine is to be told and asked. One that doesn't answer is asked for nothing more in this step, which
+    has other things to do as well."""
+    try:
+        looks = [await chore(environment, tools) for chore in (tell, follow_set_up)]
+    except (SSHUnavailable, HostKeyMismatch) as error:
+        log.info("machine_silent", environment=str(environment.pk), error=str(error))
+        looks = [FOLLOW_MAX_S if environment.is_being_set_up else None]
+        if (since := untold_since(environment)) is not None:
+            looks.append(patience_s(max(since, environment.phase_changed_at)))
+    return _first(looks)
 
 
 async def check_error(environment: Environment, tools: Tools) -> NextLook:

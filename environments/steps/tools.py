@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,7 @@ SHUTDOWN_LIMIT_S = 30  # what a guest gets to shut down in before it is powered 
 ACTION_REPEAT_S = 20  # an action that had no effect by then is asked for once more
 ACTION_TRIES = 3  # of an action that the cloud begins and doesn't complete
 SOON_S, LATER_S = 0.5, 2.0
+PATIENCE_MAX_S = 300.0
 NEXT_VIEW = -1.0  # a step's answer: look again when there is a new listing
 
 NextLook = float | None  # seconds from now, or NEXT_VIEW; None: not until somebody wants something
@@ -53,7 +55,9 @@ class Tools(Protocol):
         self, environment: Environment, command: str, *, timeout_s: float, stdin: bytes | None = None
     ) -> Result: ...
     async def record_facts(self, environment: Environment, **facts: Any) -> None: ...
-    async def record_progress(self, environment: Environment, progress: int, message: str) -> None: ...
+    async def record_progress(
+        self, environment: Environment, progress: int, message: str, *, event: str = "", **facts: Any
+    ) -> None: ...
     async def record_phase(self, environment: Environment, phase: Phase, message: str = "", **facts: Any) -> None: ...
     async def record_error(self, environment: Environment, code: str, message: str) -> None: ...
     async def record_event(self, environment: Environment, kind: str, message: str) -> None: ...
@@ -209,6 +213,24 @@ async def wrong_host_key(environment: Environment, tools: Tools, error: HostKeyM
     log.error("host_key_mismatch", environment=str(environment.pk), error=str(error))
     await tools.record_error(environment, "host_key_mismatch", "The machine doesn't show the host key it was given.")
     return None
+
+
+# --- Talking to the machine
+
+
+def in_sh(script: str) -> str:
+    """The command that runs a script of ours, whatever shell the user has chosen."""
+    return f"exec sh -c {shlex.quote(script)}"
+
+
+def last_line(result: Result) -> str:
+    """What a script has answered: what the user's shell prints when it starts comes before it."""
+    return result.stdout.rstrip().rpartition("\n")[2]
+
+
+def patience_s(since: datetime) -> float:
+    """When to try again what hasn't worked since then: rarely, once it has been so for long."""
+    return min(PATIENCE_MAX_S, max(LATER_S, age_s(since) / 5))
 
 
 def age_s(since: datetime) -> float:

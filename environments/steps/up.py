@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.conf import settings
 from django.utils import timezone
 
 from environments.cloud import CloudNotFound, CloudRejected, CloudThrottled, Droplet
-from environments.cloud_init import HOME, PROGRESS_FILE, UserDataTooLarge, parse_progress, user_data
+from environments.cloud_init import HOME, UserDataTooLarge, user_data
 from environments.leases import variables_tell_later
-from environments.lifecycle import RESUME_LIMIT_S, Phase, installing_progress
+from environments.lifecycle import RESUME_LIMIT_S, Phase
 from environments.models import Environment
+from environments.records import NOT_SET_UP
 from environments.selectors import find_hibernation, machine_spec
 from environments.ssh import HostKeyMismatch, SSHUnavailable
 from environments.steps import tools as shared
+from environments.steps.installing import (
+    SSH_TIMEOUT_S,
+    facts_of,
+    is_given_up,
+    is_open,
+    read_progress,
+    status_text,
+    while_booting,
+)
+from environments.steps.telling import tell
 from environments.steps.tools import (
     LATER_S,
     NEXT_VIEW,
@@ -27,26 +39,24 @@ from environments.steps.tools import (
     Tools,
     age_s,
     find_droplet,
+    in_sh,
     is_view_fresh,
+    last_line,
     missing_or_later,
     note_size,
     nudge_power,
     seen,
     wrong_host_key,
 )
-from environments.steps.variables import tell_variables
 from environments.steps.volume import ensure_volume, holder_of_volume
 
 log = structlog.get_logger(__name__)
 
-READ_PROGRESS = f'cat "${{DEVPOCKET_ROOT:-}}{PROGRESS_FILE}" 2>/dev/null; true'
 # A simulated machine's home is a link to the volume, and no mount.
-CHECK_LOGIN = f"""\
+CHECK_LOGIN = in_sh(f"""\
 [ -n "${{DEVPOCKET_ROOT:-}}" ] || mountpoint -q {HOME} || {{ echo unmounted; exit; }}
 command -v tmux >/dev/null && echo ready
-"""
-SSH_TIMEOUT_S = 10.0
-FAST_S = 30.0  # how long a machine that boots is looked at often
+""")
 RECOVER_LOOK_S = 60.0  # how long a machine in error may take to answer before it is replaced
 
 
@@ -96,7 +106,7 @@ async def ensure_droplet(environment: Environment, tools: Tools) -> bool:
         if age_s(environment.droplet_requested_at) < shared.ADOPT_WINDOW_S:
             return False
     hibernation = await tools.read(lambda: find_hibernation(environment))
-    text = await tools.read(lambda: _user_data(environment, is_set_up=hibernation is not None))
+    text = await tools.read(lambda: _user_data(environment))
     image = int(hibernation.cloud_snapshot_id or 0) if hibernation else environment.image
     await tools.record_facts(environment, droplet_requested_at=timezone.now())
     try:
@@ -123,12 +133,12 @@ async def ensure_droplet(environment: Environment, tools: Tools) -> bool:
     return True
 
 
-def _user_data(environment: Environment, *, is_set_up: bool) -> str:
+def _user_data(environment: Environment) -> str:
     """What the machine is set up from. Variables that the cloud has no room for are told to it over SSH instead.
 
     Raises: GivenUp, where it is too large without them.
     """
-    spec = machine_spec(environment, is_set_up=is_set_up)
+    spec = machine_spec(environment)
     try:
         return user_data(spec)
     except UserDataTooLarge:
@@ -155,43 +165,25 @@ async def _adopt_droplet(environment: Environment, tools: Tools) -> bool:
     return True
 
 
-async def install(environment: Environment, tools: Tools) -> NextLook:
-    try:
-        told = await tools.ssh(environment, READ_PROGRESS, timeout_s=SSH_TIMEOUT_S)
-    except SSHUnavailable:
-        return _while_booting(environment)
-    except HostKeyMismatch as error:
-        return await wrong_host_key(environment, tools, error)
-    progress = parse_progress(told.stdout)
-    if progress.failed:
-        await tools.record_error(environment, "installing_failed", f"The set-up failed: {progress.message}")
-        return None
-    if progress.is_complete:
-        await tools.record_phase(environment, Phase.CONFIGURING)
-        return 0.0
-    await tools.record_progress(environment, installing_progress(progress.percent), progress.message)
-    return _while_booting(environment)
-
-
-def _while_booting(environment: Environment) -> NextLook:
-    return SOON_S if age_s(environment.phase_changed_at) < FAST_S else LATER_S
-
-
 async def run_when_login_works(environment: Environment, tools: Tools) -> NextLook:
+    """Everything that has to be so before anybody is let in: the home, the keys, the variables of the first shell."""
+    facts: dict[str, Any] = {}
     try:
-        result = await tools.ssh(environment, CHECK_LOGIN, timeout_s=SSH_TIMEOUT_S)
+        answer = last_line(await tools.ssh(environment, CHECK_LOGIN, timeout_s=SSH_TIMEOUT_S))
+        if answer == "unmounted":  # what is saved now would be on a disk that is thrown away
+            message = "The volume isn't mounted as the home directory. Recover makes a new machine with it."
+            await tools.record_error(environment, "home_not_mounted", message)
+            return None
+        if answer != "ready":
+            return LATER_S  # the deadline ends it where it stays so
+        await tell(environment, tools)  # a disk that is full must not keep its owner out: tried again once it runs
+        if not environment.installation_completed:
+            progress, _ = await read_progress(environment, tools)
+            facts = {**facts_of(progress), "status_message": status_text(progress)}
     except SSHUnavailable:
-        return _while_booting(environment)
+        return while_booting(environment)
     except HostKeyMismatch as error:
         return await wrong_host_key(environment, tools, error)
-    if result.stdout.strip() == "unmounted":  # what is saved now would be on a disk that is thrown away
-        message = "The volume isn't mounted as the home directory. Recover makes a new machine with it."
-        await tools.record_error(environment, "home_not_mounted", message)
-        return None
-    if result.stdout.strip() != "ready":
-        return LATER_S  # the deadline ends it where it stays so
-    await tell_variables(environment, tools)  # what isn't known to it yet, for the first shell; else once it runs
-    facts = {"installation_completed": True} if environment.phase == Phase.CONFIGURING else {}
     await tools.record_phase(environment, Phase.RUNNING, **facts)
     return 0.0
 
@@ -240,7 +232,7 @@ async def _recover(environment: Environment, tools: Tools) -> NextLook:
     if droplet.ip != environment.droplet_ip:
         await tools.record_facts(environment, droplet_ip=droplet.ip)
     try:
-        told = await tools.ssh(environment, READ_PROGRESS, timeout_s=SSH_TIMEOUT_S)
+        progress, _ = await read_progress(environment, tools)
         login = await tools.ssh(environment, CHECK_LOGIN, timeout_s=SSH_TIMEOUT_S)
     except SSHUnavailable:
         if age_s(environment.phase_changed_at) < RECOVER_LOOK_S:
@@ -248,9 +240,8 @@ async def _recover(environment: Environment, tools: Tools) -> NextLook:
         return await _replace_droplet(environment, tools)
     except HostKeyMismatch:
         return await _replace_droplet(environment, tools)
-    progress = parse_progress(told.stdout)
-    is_unmounted = login.stdout.strip() == "unmounted"
-    if progress.failed or is_unmounted or (not progress.is_complete and _had_its_time(droplet)):
+    is_hopeless = not is_open(environment, progress) and (is_given_up(progress) or _had_its_time(droplet))
+    if is_hopeless or last_line(login) == "unmounted":
         return await _replace_droplet(environment, tools)
     size_gb = environment.filesystem_size_gb or environment.volume_size_gb
     await tools.record_phase(environment, Phase.INSTALLING, filesystem_size_gb=size_gb)
@@ -285,7 +276,5 @@ async def _forget_droplet(environment: Environment, tools: Tools) -> NextLook:
         message = "The volume, and what was on it, has disappeared at the cloud."
         await tools.record_error(environment, "volume_missing", message)
         return None
-    await tools.record_facts(
-        environment, droplet_id=None, droplet_ip=None, droplet_requested_at=None, installation_completed=False
-    )
+    await tools.record_facts(environment, droplet_id=None, droplet_ip=None, droplet_requested_at=None, **NOT_SET_UP)
     return 0.0

@@ -11,17 +11,27 @@ from environments.leases import storage_give_up
 from environments.lifecycle import Phase
 from environments.models import Environment
 from environments.ssh import HostKeyMismatch, SSHUnavailable
-from environments.steps.tools import ACTION_REPEAT_S, ACTION_TRIES, LATER_S, SHARED_TAG, NextLook, Tools, age_s
+from environments.steps.tools import (
+    ACTION_REPEAT_S,
+    ACTION_TRIES,
+    LATER_S,
+    SHARED_TAG,
+    NextLook,
+    Tools,
+    age_s,
+    in_sh,
+    last_line,
+)
 
 log = structlog.get_logger(__name__)
 
 GROW_LIMIT_S = 20.0
 GROW_KIND = "grow_volume"  # in action_kind, while the row is at rest
 # A simulated machine's volume is a directory: there is no file system to grow.
-GROW_COMMAND = f"""\
+GROW_COMMAND = in_sh(f"""\
 [ -n "${{DEVPOCKET_ROOT:-}}" ] && {{ echo grown; exit; }}
 device=$(findmnt -n -o SOURCE {HOME}) && sudo -n resize2fs "$device" >/dev/null 2>&1 && echo grown
-"""
+""")
 
 
 async def ensure_volume(environment: Environment, tools: Tools) -> None:
@@ -131,7 +141,7 @@ async def _grow_filesystem(environment: Environment, tools: Tools) -> NextLook:
         result = await tools.ssh(environment, GROW_COMMAND, timeout_s=GROW_LIMIT_S)
     except (SSHUnavailable, HostKeyMismatch):
         return LATER_S
-    if result.stdout.strip() != "grown":
+    if last_line(result) != "grown":
         log.warning("filesystem_not_grown", environment=str(environment.pk), exit_status=result.exit_status)
         return ACTION_REPEAT_S
     await tools.record_facts(environment, filesystem_size_gb=environment.volume_size_gb)

@@ -32,6 +32,11 @@ BILLING = {
     "usd_month_to_date": number,
     "note": nullable(text),
 }
+INSTALLATION = {
+    "completed": flag,
+    "progress": whole,
+    **dict.fromkeys(("phase", "message", "error"), nullable(text)),
+}
 ERROR = {"code": text, "message": text, "phase": text, "at": time}
 ENVIRONMENT: dict[str, wire.Reader] = {
     "id": uuid4,
@@ -48,6 +53,7 @@ ENVIRONMENT: dict[str, wire.Reader] = {
     "resources": resources,
     "environment_variables": text_map,
     "installation_completed": flag,
+    "installation": lambda value: check(value, INSTALLATION),
     "created_at": time,
     "updated_at": time,
     **dict.fromkeys("last_accessed last_activity last_activity_at idle_stop_at".split(), nullable(time)),

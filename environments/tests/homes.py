@@ -17,7 +17,7 @@ from templates_catalog.models import Template
 
 
 def home_of(user: User, machine: Machine | None = None, **columns: Any) -> Environment:
-    """A row in `running`. Sync."""
+    """A row in `running`, all set up. Sync."""
     if not Template.objects.exists():
         import_templates()
     if machine is not None:
@@ -37,6 +37,7 @@ def home_of(user: User, machine: Machine | None = None, **columns: Any) -> Envir
         "storage_size_gb": 10,
         "desired_state": Desired.RUNNING,
         "phase": Phase.RUNNING,
+        "installation_completed": True,
         "droplet_ip": "127.0.0.1",
         "next_step_at": None,
         "host_public_key": "unused",
@@ -52,11 +53,24 @@ def shell_in(home: Path) -> Callable[[Process], Awaitable[None]]:
         child = await asyncio.create_subprocess_exec(
             *("/bin/bash", "-c", process.command or ""),
             env={"PATH": os.environ["PATH"], "HOME": str(home), "DEVPOCKET_ROOT": str(home)},
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
-        output, _ = await child.communicate()
-        process.stdout.write(output)
-        process.exit(child.returncode or 0)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        typing = asyncio.create_task(_type(process, child.stdin))
+        try:
+            process.stdout.write(await child.stdout.read())
+            process.exit(await child.wait())
+        finally:
+            typing.cancel()
 
     return serve
+
+
+async def _type(process: Process, stdin: asyncio.StreamWriter) -> None:
+    """What comes from the client, until it says that there is no more."""
+    while piece := await process.stdin.read(65536):
+        stdin.write(piece)
+        await stdin.drain()
+    stdin.close()

@@ -97,6 +97,7 @@ def test_a_machine_stops_its_limit_after_its_last_use(
 ) -> None:
     row = Environment(
         phase=Phase.RUNNING,
+        installation_completed=True,
         phase_changed_at=START,
         last_activity_at=active,
         busy_at=busy,
@@ -108,6 +109,20 @@ def test_a_machine_stops_its_limit_after_its_last_use(
         assert stop_at >= used + timedelta(minutes=minutes)
     assert extended is None or stop_at >= extended
     assert timedelta(0) < warning_time(minutes=minutes) <= timedelta(minutes=min(10, minutes / 2))
+
+
+@pytest.mark.django_db
+def test_a_machine_that_is_being_set_up_is_left_alone(home: Environment, clock: Clock) -> None:
+    """Waiting for a slow network takes no CPU, and nobody watches the terminal meanwhile."""
+    Environment.objects.update(installation_completed=False)
+    for minute in range(0, 300, 10):
+        look(clock.at(minute))
+    assert (kinds(home), fresh(home).phase) == ([], Phase.RUNNING)
+    Environment.objects.update(install_error="Not installed: docker", busy_at=clock.at(300)())
+    look(clock.at(300 + MINUTES - 11))
+    assert kinds(home) == []
+    look(clock.at(300 + MINUTES - 9))
+    assert kinds(home) == ["idle_warning"]
 
 
 @pytest.mark.parametrize("phase", [phase for phase in Phase if phase != Phase.RUNNING])

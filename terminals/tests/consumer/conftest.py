@@ -94,6 +94,7 @@ def home(transactional_db: None, ann: SignIn, machine: Machine) -> Environment:
         disk_gb=1,
         storage_size_gb=1,
         phase="running",
+        installation_completed=True,
         droplet_ip="127.0.0.1",
         next_step_at=None,
         host_public_key=machine.host_key.export_public_key().decode(),
