@@ -61,7 +61,7 @@ class TemplateAdmin(admin.ModelAdmin):
     @admin.display(description="check")
     def check_result(self, template: Template) -> str:
         """Of the row as it is stored: it may be older than a rule."""
-        found = [f"{problem.key} {problem.rule}." for problem in problems(template.values())]
+        found = [problem.sentence(problem.key) for problem in problems(template.values())]
         found = found or problems_above(template)
         return format_html_join("", "<div>{}</div>", ((sentence,) for sentence in found)) or "Nothing is wrong with it."
 

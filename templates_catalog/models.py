@@ -71,8 +71,7 @@ class Template(models.Model):
             column, *inner = problem.path
             if column not in set(exclude or ()):
                 where = ".".join(map(shown, inner))
-                sentence = f"{where} {problem.rule}." if inner else f"{problem.rule[0].upper()}{problem.rule[1:]}."
-                found.setdefault(str(column), []).append(sentence)
+                found.setdefault(str(column), []).append(problem.sentence(where))
         if found:
             raise ValidationError(found)
 

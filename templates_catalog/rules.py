@@ -48,6 +48,11 @@ class Problem:
         """The dotted path; list entries are counted from 0. Empty: the template as a whole."""
         return ".".join(shown(part) for part in self.path)
 
+    def sentence(self, subject: str) -> str:
+        """With another subject than the key; empty: none."""
+        words = f"{subject} {self.rule}" if subject else f"{self.rule[0].upper()}{self.rule[1:]}"
+        return words if words.endswith("?") else f"{words}."
+
 
 def shown(value: object, limit: int = SHOWN_MAX) -> str:
     """A key or value as a message can repeat it: short, on one line, and without control characters."""

@@ -194,7 +194,7 @@ def _refuse(found: Sequence[Problem]) -> None:
 
 def _sentence(problem: Problem) -> str:
     key = problem.key if len(problem.path) > 1 else problem.key.replace("_", " ").capitalize()
-    return f"{key} {problem.rule}."
+    return problem.sentence(key)
 
 
 def _refuse_above(template: Template) -> None:

@@ -32,4 +32,4 @@ def check_variables(value: Any) -> None:
     """Environment variables: a map of names to texts. Raises: ValidationError."""
     found = problems(value, _KEYS["environment_variables"])
     if found:
-        raise ValidationError([f"{problem.key or 'The map'} {problem.rule}." for problem in found])
+        raise ValidationError([problem.sentence(problem.key or "The map") for problem in found])

@@ -35,6 +35,8 @@ def request_body(*, is_partial: bool) -> dict[str, Any]:
     for name, part in schema["properties"].items():
         if is_partial or name not in SCHEMA["required"]:
             part["nullable"] = True
+            if "enum" in part:
+                part["enum"] = [*part["enum"], None]  # OpenAPI 3.0 wants it said twice
         if is_partial:
             part.pop("default", None)  # what is left out stays
     if is_partial:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.api.serializers import MessageSerializer
 from devpocket.errors import InvalidInput
 from templates_catalog.models import Template, default_resources
 from templates_catalog.rules import KEYS, SCHEMA
@@ -105,10 +106,6 @@ def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
         # Unknown keys are refused here: a slip would go unseen until a machine lacks what it should have.
         fields["config"] = {key: value for key, value in config.items() if value is not None}
     return fields
-
-
-class MessageSerializer(serializers.Serializer):
-    message = serializers.CharField()
 
 
 class InitializedSerializer(MessageSerializer):

@@ -10,6 +10,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission, IsAuthentic
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.serializers import MessageSerializer
 from devpocket.api import ApiView
 from devpocket.errors import InvalidInput
 from devpocket.paging import Page
@@ -18,7 +19,6 @@ from templates_catalog.api.openapi import request_body
 from templates_catalog.api.serializers import (
     CategorySerializer,
     InitializedSerializer,
-    MessageSerializer,
     TemplateSerializer,
     create_fields,
     update_fields,
