@@ -39,6 +39,7 @@ from accounts.services import WRONG_LOGIN_TEXT, SignIn
 from conftest import PASSWORD
 from devpocket.tests import wire
 from devpocket.tests.parallel import in_parallel
+from environments.tests.homes import home_of
 
 WEB, IOS, ANDROID = "web.apps.example", "ios.apps.example", "android.apps.example"
 SUBJECT = "110248495921238986420"
@@ -225,6 +226,7 @@ def test_an_account_that_never_verified_its_address_is_taken_from_whoever_made_i
 ) -> None:
     squatter = sign_up("squatter", email="grace.hopper@example.org")
     SSHKey.objects.create(user=squatter.user, name="k", public_key="ssh-ed25519 A", fingerprint="SHA256:a")
+    machine = home_of(squatter.user)
     token_issue(squatter.user, Purpose.RESET_PASSWORD)
     body = signed_in(post(issuer.token()))
     assert (body["created"], body["user"]["id"]) == (False, str(squatter.user.pk))
@@ -232,6 +234,8 @@ def test_an_account_that_never_verified_its_address_is_taken_from_whoever_made_i
     user = User.objects.get()
     assert not user.has_usable_password()
     assert (user.ssh_keys.count(), user.one_time_tokens.count()) == (0, 0)
+    machine.refresh_from_db()
+    assert machine.keys_changed_at is not None  # it is told, and lets the key in no more
     assert [str(session.pk) for session in user.sessions.filter(revoked_at=None)] == [
         jwt.decode(body["access_token"], options={"verify_signature": False})["sid"]
     ]

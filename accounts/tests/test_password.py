@@ -24,6 +24,7 @@ from conftest import PASSWORD
 from devpocket.errors import InvalidInput
 from devpocket.tests import wire
 from devpocket.tests.parallel import in_parallel
+from environments.tests.homes import home_of
 
 ADDRESS = "ann@example.org"
 NEW = "Another-Horse-8"
@@ -186,12 +187,16 @@ def test_a_deleted_account_gets_no_new_password(ann: SignIn, letter: mailbox.Let
 
 def test_reading_the_mail_verifies_the_address_and_ends_a_squatters_keys(sign_up: Callable[..., SignIn]) -> None:
     """Somebody else may have signed up with Ann's address, and left a key for machines that she would make."""
-    ssh_key_add(user=sign_up("squatter", email=ADDRESS).user, public_key=KEY, name=None)
+    squatter = sign_up("squatter", email=ADDRESS).user
+    ssh_key_add(user=squatter, public_key=KEY, name=None)
+    machine = home_of(squatter)
     forgot()
     assert reset(mailbox.newest(ADDRESS).token).status_code == 200
     user = User.objects.get()
     assert user.is_verified
     assert not user.ssh_keys.exists()
+    machine.refresh_from_db()
+    assert machine.keys_changed_at is not None  # it is told
 
 
 def test_an_owner_keeps_the_keys(ann: SignIn, letter: mailbox.Letter) -> None:

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import cache
 from types import SimpleNamespace
+from typing import Any
 
 import asyncssh
 import pytest
 import yaml
+from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.response import Response
@@ -209,6 +211,65 @@ def test_a_key_is_deleted_once(client: APIClient, ann: SignIn) -> None:
     wire.check_refusal(client.delete(f"{ROUTE}/{key_id}"), 404, "not_found")
     assert len(authorized_keys(ann.user.pk)) == 1
     assert add(client, line()).status_code == 201
+
+
+# --- Who lets the keys in is told
+
+told: list[object] = []
+
+
+def note(*, user_id: object) -> None:
+    told.append((user_id, SSHKey.objects.filter(user_id=user_id).count()))
+
+
+def broken(*, user_id: object) -> None:
+    raise RuntimeError("broken")
+
+
+@pytest.fixture
+def noting(settings: Any) -> Iterator[list[object]]:
+    settings.SSH_KEYS_CHANGED = [f"{__name__}.note"]
+    told.clear()
+    yield told
+    told.clear()
+
+
+def test_every_change_is_told_once_it_is_made(client: APIClient, ann: SignIn, noting: list[object]) -> None:
+    key_id = wire.decode(add(client, line()))["id"]
+    add(client, line("ecdsa-sha2-nistp256"))
+    client.delete(f"{ROUTE}/{key_id}")
+    assert noting == [(ann.user.pk, 1), (ann.user.pk, 2), (ann.user.pk, 1)]
+
+
+def test_what_changes_nothing_is_not_told(client: APIClient, noting: list[object]) -> None:
+    add(client, line())
+    noting.clear()
+    add(client, line())
+    add(client, "nonsense")
+    client.delete(f"{ROUTE}/00000000-0000-4000-8000-000000000000")
+    assert noting == []
+
+
+@pytest.mark.usefixtures("noting")
+def test_a_change_that_can_not_be_told_is_not_made(client: APIClient, ann: SignIn, settings: Any) -> None:
+    key_id = wire.decode(add(client, line()))["id"]
+    settings.SSH_KEYS_CHANGED = [f"{__name__}.broken"]
+    assert add(client, line("ecdsa-sha2-nistp256")).status_code == 500
+    assert client.delete(f"{ROUTE}/{key_id}").status_code == 500
+    assert [str(row.pk) for row in ann.user.ssh_keys.all()] == [key_id]
+
+
+def test_keys_that_are_dropped_with_an_account_are_told_of_where_there_were_any(
+    client: APIClient, ann: SignIn, noting: list[object]
+) -> None:
+    with transaction.atomic():
+        ssh_keys.ssh_keys_drop(user=ann.user)
+    assert noting == []
+    add(client, line())
+    with transaction.atomic():
+        ssh_keys.ssh_keys_drop(user=ann.user)
+    assert noting[1:] == [(ann.user.pk, 0)]
+    assert authorized_keys(ann.user.pk) == (ann.user.platform_key.public_key,)
 
 
 @pytest.mark.parametrize("key_id", ["x", "7", "00000000-0000-4000-8000-000000000000", "%00"])

@@ -105,6 +105,22 @@ def test_lists_can_be_read_and_searched(model: str, desk: Client, home: Environm
         assert "0 results" in page(desk, name, q="nothing-of-this-name")
 
 
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        ({"installation_completed": True}, "complete"),
+        ({"installation_completed": False, "install_percent": 64}, "64 %"),
+        ({"installation_completed": False, "install_percent": 64, "install_error": "No Docker"}, "incomplete"),
+    ],
+)
+def test_how_far_a_set_up_is_can_be_seen(columns: dict[str, Any], shown: str, desk: Client, home: Environment) -> None:
+    Environment.objects.update(**columns)
+    assert f'class="field-set_up">{shown}<' in page(desk, LIST)
+    single = page(desk, "environments_environment_change", home.pk)
+    assert "install_percent" in single
+    assert columns.get("install_error", "") in single
+
+
 @pytest.mark.parametrize("model", ["environment", "environmentevent", "snapshot"])
 def test_lists_take_no_query_a_row(model: str, desk: Client, ann: SignIn, django_assert_num_queries: Any) -> None:
     def add(number: int) -> None:

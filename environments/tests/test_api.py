@@ -55,6 +55,42 @@ def test_create_answers_with_the_whole_object(ann: SignIn, client_of: ClientOf) 
     assert answer["Location"] == f"{ENVIRONMENTS}/{body['id']}"
 
 
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (
+            {"installation_completed": False},
+            {"completed": False, "progress": 0, "phase": None, "message": None, "error": None},
+        ),
+        (
+            {
+                "installation_completed": False,
+                "install_percent": 64,
+                "install_phase": "development_tools",
+                "install_message": "Installing Node.js",
+                "install_error": "Node.js is missing",
+            },
+            {
+                "completed": False,
+                "progress": 64,
+                "phase": "development_tools",
+                "message": "Installing Node.js",
+                "error": "Node.js is missing",
+            },
+        ),
+        # As the release before left it.
+        ({}, {"completed": True, "progress": 100, "phase": None, "message": None, "error": None}),
+    ],
+)
+def test_the_set_up_is_told(
+    columns: dict[str, Any], told: dict[str, Any], home: Environment, ann: SignIn, client_of: ClientOf
+) -> None:
+    Environment.objects.update(**columns)
+    body = decode_environment(client_of(ann).get(f"{ENVIRONMENTS}/{home.pk}"))
+    assert (body["installation"], body["installation_completed"]) == (told, told["completed"])
+    assert body["status"] == "running"
+
+
 @pytest.mark.usefixtures("templates", "cloud")
 def test_list_get_create_put_and_patch_give_one_shape(ann: SignIn, client_of: ClientOf) -> None:
     client = client_of(ann)

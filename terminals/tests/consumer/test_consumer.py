@@ -24,6 +24,10 @@ from terminals.tests.consumer.served import WAIT_S, act, change
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+async def nudge(home: Environment) -> None:
+    await get_channel_layer().group_send(f"environment.{home.pk}", {"type": "environment.changed"})
+
+
 async def test_a_shell(at: Any) -> None:
     async with at() as socket:
         socket.say(type="input", data="hello\n")
@@ -186,20 +190,53 @@ async def test_an_environment_that_fails_while_it_is_waited_for(at: Any, home: E
 
 
 async def test_a_restart_is_waited_out_on_the_same_socket(at: Any, home: Environment, machine: Machine) -> None:
-    async def nudge() -> None:
-        await get_channel_layer().group_send(f"environment.{home.pk}", {"type": "environment.changed"})
-
     async with at() as socket:
         await socket.until_sent(type="welcome")
         await change(home, phase="restarting")
-        await nudge()
+        await nudge(home)
         await socket.until_sent(type="status_update", status="restarting")
         machine.break_connections()
         await change(home, phase="running")
-        await nudge()
+        await nudge(home)
         await socket.until_sent(code="reattached")
         socket.say(type="input", data="hello\n")
         await socket.until_sent(type="output", data="hello\n")
+
+
+async def test_a_set_up_behind_the_terminal_is_told_again_and_again_and_its_end_at_once(
+    at: Any, home: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "LOOK_WAITING_S", 0.05)
+    await change(home, installation_completed=False, progress=100, status_message="Installing Docker (74 %)")
+    async with at() as socket:
+        welcome = await socket.until_sent(type="welcome")
+        assert (welcome["ssh_connected"], welcome["environment"]["installation_completed"]) == (True, False)
+        await socket.until(lambda: socket.types.count("status_update") >= 3)  # nobody has nudged it
+        update = await socket.until_sent(type="status_update")
+        assert (update["status"], update["compat_status"], update["progress"]) == ("running", "running", 100)
+        assert update["message"] == "Installing Docker (74 %)"
+        await change(home, installation_completed=True, status_message="Ready")
+        await nudge(home)
+        await socket.until_sent(type="status_update", message="Ready")
+        for _ in range(3):
+            await nudge(home)
+        socket.say(type="input", data="hello\n")
+        await socket.until_sent(type="output", data="hello\n")
+        assert [frame.get("message") for frame in socket.sent].count("Ready") == 1
+
+
+async def test_a_set_up_that_lacks_something_is_told_once(at: Any, home: Environment) -> None:
+    await change(home, installation_completed=False, status_message="Installing Docker (74 %)")
+    async with at() as socket:
+        await socket.until_sent(type="welcome")
+        told = "The set-up isn't complete: Not installed: docker"
+        await change(home, install_error=told, status_message=told)
+        await nudge(home)
+        await socket.until_sent(type="status_update", message=told)
+        await nudge(home)
+        socket.say(type="input", data="hello\n")
+        await socket.until_sent(type="output", data="hello\n")
+        assert [frame.get("message") for frame in socket.sent].count(told) == 1
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["nudged", "nudge lost"])
