@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from templates_catalog.documents import parse_document
+from templates_catalog.documents import Document, parse_document
 from templates_catalog.models import Template, problems_above
 from templates_catalog.rules import Problem, problems, shown
 from templates_catalog.services import Change, template_from, templates_take
@@ -35,7 +35,6 @@ def label(path: Path) -> str:
 class TemplateFile:
     path: Path
     template: Template  # unsaved
-    line: int  # of its name
     says_status: bool
 
 
@@ -73,19 +72,25 @@ def read_templates(paths: Sequence[Path] = (DATA_DIR,)) -> list[TemplateFile]:
     """Without the database. Raises: ImportRefused, with all problems of all files."""
     found: list[str] = []
     files: list[TemplateFile] = []
-    owners: dict[str, TemplateFile] = {}
+    owners: dict[str, str] = {}  # of names: FILE:LINE
     for path in _files(paths, found):
         try:
-            file = _read_template(path)
+            document = parse_document(_read(path))
         except ImportRefused as refused:
             found += refused.problems
             continue
-        if other := owners.get(file.template.name):
-            also = f"{label(other.path)}:{other.line}"
-            found.append(f"{label(path)}:{file.line}: name: {file.template.name} is the name in {also} too")
-        else:
-            owners[file.template.name] = file
-            files.append(file)
+        told = _problems(document)
+        name, line = document.data.get("name"), document.line(("name",))
+        if isinstance(name, str) and all(problem.path != ("name",) for _, problem in told):
+            owner = owners.setdefault(name, here := f"{label(path)}:{line}")
+            if owner != here:
+                told.append((line, Problem(("name",), f"{name} is the name in {owner} too")))
+        if told:
+            found += [_line(path, *one) for one in sorted(told, key=lambda one: one[0])]
+            continue
+        template = template_from(document.data)
+        found += [f"{label(path)}: {sentence}" for sentence in problems_above(template)]
+        files.append(TemplateFile(path, template, "status" in document.data))
     if found:
         raise ImportRefused(found)
     return files
@@ -117,22 +122,15 @@ def _template_files(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
 
 
-def _read_template(path: Path) -> TemplateFile:
-    document = parse_document(_read(path))
-    # What YAML itself has trouble with isn't looked at again: that key, or all of a file that could not be read.
+def _problems(document: Document) -> list[tuple[int, Problem]]:
+    """With their lines. What YAML itself has trouble with isn't looked at again: that key, or all of the file."""
     unread = {problem.path for _, problem in document.problems}
     found = problems(document.data) if document.data or not unread else []
-    numbered = document.problems + [
+    return document.problems + [
         (document.line(problem.path), problem)
         for problem in found
         if unread.isdisjoint(problem.path[:length] for length in range(1, len(problem.path) + 1))
     ]
-    if numbered:
-        raise ImportRefused([_line(path, *one) for one in sorted(numbered, key=lambda one: one[0])])
-    template = template_from(document.data)
-    if above := problems_above(template):
-        raise ImportRefused([f"{label(path)}: {sentence}" for sentence in above])
-    return TemplateFile(path, template, document.line(("name",)), "status" in document.data)
 
 
 def _line(path: Path, line: int, problem: Problem) -> str:
