@@ -6,30 +6,36 @@ import stat
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import SSHKey
 from accounts.selectors import authorized_keys
 from accounts.services import SignIn
+from accounts.ssh_keys import ssh_key_add
 from environments.changes import environment_update, environments_keys_changed
 from environments.cloud_init import APPLY_COMMAND, ENVIRONMENT_FILE, KEYS_FILE, authorized_keys_file
 from environments.lifecycle import Phase
 from environments.models import Environment
+from environments.services import environment_create
 from environments.steps import telling, up
 from environments.steps.tools import ACTION_REPEAT_S, PATIENCE_MAX_S
 from environments.tests.homes import home_of
 from environments.tests.life import change
 from environments.tests.sshd import Machine, Process
 from environments.tests.stepping import Disk, look, machine_with
+from templates_catalog.importer import import_templates
+from templates_catalog.models import Template
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SECRET = "it's a $ecret `id` \\ and\nmore"
-OWN_KEY = "ssh-ed25519 AAAAC3Nz ann's phone 電話"
+OWN_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ann's phone 電話"
 
 
 @pytest.fixture
@@ -221,3 +227,35 @@ def test_every_machine_of_the_user_is_marked_and_those_that_run_are_due(
     marked = {row.name for row in Environment.objects.exclude(keys_changed_at=None)}
     due = {row.name for row in Environment.objects.exclude(next_step_at=None)}
     assert (marked, due) == ({"Home", "off", "new"}, {"Home"})
+
+
+def test_a_machine_that_is_being_created_meanwhile_is_not_missed(ann: SignIn) -> None:
+    """Its user-data may be made before the key is there; so one of the two waits for the other."""
+    import_templates()
+
+    def add() -> None:
+        try:
+            ssh_key_add(user=ann.user, public_key=OWN_KEY, name=None)
+        finally:
+            connection.close()
+
+    adding = Thread(target=add)
+    with transaction.atomic():
+        made = environment_create(
+            owner_id=ann.user.pk,
+            template=Template.objects.get(pk="ubuntu"),
+            name="New",
+            region="nyc3",
+            size="s-1vcpu-1gb",
+            image="ubuntu-24-04-x64",
+            memory_mb=1024,
+            vcpus=1,
+            disk_gb=25,
+            storage_size_gb=10,
+        ).environment
+        adding.start()
+        adding.join(timeout=0.3)
+        assert adding.is_alive()
+    adding.join()
+    made.refresh_from_db()
+    assert made.keys_changed_at is not None
