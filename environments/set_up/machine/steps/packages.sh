@@ -7,7 +7,7 @@ for source in /usr/local/lib/devpocket/sources/*.sources; do
     sed -e "s/{codename}/$VERSION_CODENAME/g" -e "s/{distribution}/$ID/g" "$source" \
         > "/etc/apt/sources.list.d/${source##*/}"
 done
-apt_get update
+apt_update
 set --
 while read -r package; do set -- "$@" "$package"; done < /usr/local/lib/devpocket/packages.list
 [ $# -eq 0 ] || apt_install "$@"

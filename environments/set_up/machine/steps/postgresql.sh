@@ -12,7 +12,8 @@ if [ ! -e "/etc/postgresql/$version/main" ]; then
         install -d -o devpocket -g devpocket "/home/devpocket/$dir"
     done
     # A volume that has a cluster of this version is taken as it is.
-    pg_createcluster --user devpocket --group devpocket --encoding UTF8 \
+    # The group of the directory for its socket and PID file.
+    pg_createcluster --user devpocket --group postgres --socketdir /var/run/postgresql --encoding UTF8 \
         --datadir "/home/devpocket/.local/share/postgresql/$version" "$version" main
 fi
 systemctl daemon-reload

@@ -2,4 +2,4 @@
 set -eu
 . /usr/local/lib/devpocket/apt.sh
 mountpoint -q /home/devpocket || { echo "the volume is not mounted as /home/devpocket"; exit 1; }
-command -v tmux > /dev/null || { apt_get update && apt_install tmux; }
+command -v tmux > /dev/null || { apt_update && apt_install tmux; }
