@@ -311,7 +311,9 @@ ACCOUNT_CLOSERS = [  # what goes before an account is anonymised
     "accounts.google.google_unlink",
 ]
 SSH_KEYS_CHANGED = ["environments.changes.environments_keys_changed"]  # who lets a user's keys in
-TEMPLATE_CHECK = "environments.set_up.preview.check_template"  # what a machine's set-up has against a template: check(template) gives sentences
+# What a machine has to say of a template: check(template) gives sentences, preview(template) its size and text.
+TEMPLATE_CHECK = "environments.set_up.preview.check_template"
+TEMPLATE_PREVIEW = "environments.set_up.preview.template_preview"
 READINESS_CHECKS = {"cloud_api": "environments.cloudapi.is_reachable"}
 
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None

@@ -9,11 +9,11 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 
 from devpocket.errors import DomainError
 from templates_catalog import services
-from templates_catalog.models import Template, problems_above
+from templates_catalog.models import Template, preview_above, problems_above
 from templates_catalog.rules import KEYS, SCHEMA, problems
 
 
@@ -39,7 +39,7 @@ class TemplateAdmin(admin.ModelAdmin):
     list_display = ["name", "display_name", "category", "status", "is_right", "usage_count", "updated_at"]
     list_filter = ["category", "status"]
     search_fields = ["name", "display_name", "description"]
-    readonly_fields = ["check_result", "usage_count", "created_at", "updated_at"]
+    readonly_fields = ["check_result", "preview", "usage_count", "created_at", "updated_at"]
     actions = ["deprecate", "reactivate"]
 
     def get_fields(self, request: HttpRequest, obj: Template | None = None) -> list[str]:
@@ -64,6 +64,13 @@ class TemplateAdmin(admin.ModelAdmin):
         found = [problem.sentence(problem.key) for problem in problems(template.values())]
         found = found or problems_above(template)
         return format_html_join("", "<div>{}</div>", ((sentence,) for sentence in found)) or "Nothing is wrong with it."
+
+    @admin.display(description="what its machines are set up from")
+    def preview(self, template: Template) -> str:
+        if problems(template.values()):
+            return "Nothing, until it is put right."
+        size, text = preview_above(template)
+        return format_html("<details><summary>{}</summary><pre>{}</pre></details>", size, text)
 
     def save_model(self, request: HttpRequest, obj: Template, form: forms.ModelForm, change: bool) -> None:
         if change:

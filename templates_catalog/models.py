@@ -85,3 +85,10 @@ def problems_above(template: Template) -> list[str]:
     """Sentences by the check that settings name, since this app knows none of those above it. For what obeys the
     rules already."""
     return list(import_string(settings.TEMPLATE_CHECK)(template)) if settings.TEMPLATE_CHECK else []
+
+
+def preview_above(template: Template) -> tuple[str, str]:
+    """What a machine of it is set up from, for people: its size in words, and the text. By the function that settings
+    name."""
+    size, text = import_string(settings.TEMPLATE_PREVIEW)(template)
+    return str(size), str(text)

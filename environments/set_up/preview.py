@@ -65,6 +65,15 @@ def user_data_preview(template: Template, environment: Environment | None = None
     )
 
 
+def template_preview(template: Template) -> tuple[str, str]:
+    """The size in words, and the user-data of some machine of this template; where it is too large, only that."""
+    try:
+        text = user_data_preview(template)
+    except UserDataTooLarge as error:
+        return str(error), ""
+    return size_text(text), text
+
+
 def check_template(template: Template) -> list[str]:
     """What cloud-init or the cloud would not take of a machine's set-up from this template; empty: nothing."""
     spec = sample_spec(template, keys=(KEYS_ROOM_CHARS * "k",))

@@ -155,3 +155,19 @@ def test_staff_without_the_permission_only_looks(desk: Client) -> None:
         assert desk.get(url).status_code == 403
     desk.post(LIST, {"action": "deprecate", "_selected_action": ["python"]})
     assert Template.objects.get().status == "beta"
+
+
+def test_what_machines_are_set_up_from_is_shown_with_its_size(desk: Client) -> None:
+    Template.objects.create(**{**LEAST, "name": "python", "startup_commands": ["echo '<script>'"]})
+    page = desk.get(CHANGE).content.decode()
+    assert "of 65,536 bytes" in page
+    assert "#cloud-config" in page
+    assert "&lt;script&gt;" in page
+    assert "<script>'" not in page
+
+
+def test_a_row_that_breaks_a_rule_shows_no_preview_and_no_traceback(desk: Client) -> None:
+    Template.objects.create(**{**LEAST, "name": "python"})
+    Template.objects.filter(pk="python").update(config={"packages": 7})
+    page = desk.get(CHANGE).content.decode()
+    assert "Nothing, until it is put right." in page
