@@ -40,12 +40,19 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`at`: aware, UTC."""
+    """`at`: aware, UTC. Of the set-up: `phase`, its sub-phase, and `percent`, how far it is, where the line says so."""
 
     at: datetime
     level: Level
     source: Source
     message: str
+    phase: str = ""
+    percent: int | None = None
+
+    @property
+    def is_installation(self) -> bool:
+        """Whether it is of the machine's set-up (contract 9.5)."""
+        return self.phase != "" or self.source in (Source.CLOUD_INIT, Source.INSTALL)
 
     def __str__(self) -> str:
         return f"{time_text(self.at)} [{self.level}] {self.source}: {self.message}"
@@ -133,25 +140,28 @@ def parse_logs(text: str, mark: str, *, now: datetime) -> list[Line]:
     """All lines, each file's in its order. Total. `now`: the time of lines that nothing tells the time of."""
     sections = list(_sections(text, mark, now))
     worse = {
-        name: {line for section in sections if section.name == name for line in section.lines}
+        name: {_clean(line) for section in sections if section.name == name for line in section.lines}
         for name in ("journal-error", "journal-warning")
     }
     found: list[Line] = []
     for section in sections:
         match section.name:
-            case "cloud-init":
-                found += _plain(section, Source.CLOUD_INIT)
-            case "install":
-                found += _plain(section, Source.INSTALL)
-            case "application":
-                found += _plain(section, Source.APPLICATION)
-            case "progress":
-                found += (_progress(line, section.modified_at) for line in section.lines)
             case "journal":
                 found += _journal(section, errors=worse["journal-error"], warnings=worse["journal-warning"])
             case "syslog":
                 found += _journal(section, errors=set(), warnings=set())
+            case _:
+                found += parse_lines(section.name, section.lines, section.modified_at)
     return found
+
+
+def parse_lines(name: str, lines: Iterable[str], modified_at: datetime) -> list[Line]:
+    """Lines of a file, by its name in the command. `modified_at`: the time of lines that nothing tells the time of."""
+    parse = _FILES.get(name)
+    if parse is None:
+        return []
+    told = [parse(line) for line in map(_clean, lines) if line]
+    return list(_in_time((one for one in told if one.message), modified_at))
 
 
 def _sections(text: str, mark: str, now: datetime) -> Iterator[_Section]:
@@ -163,7 +173,7 @@ def _sections(text: str, mark: str, now: datetime) -> Iterator[_Section]:
         if size > limit or (name.startswith("journal") and size == limit):
             lines = lines[1:]  # it begins in the middle
         modified_at = datetime.fromtimestamp(modified, tz=UTC) if 0 < modified < now.timestamp() else now
-        yield _Section(name, modified_at, [line for line in map(_clean, lines) if line])
+        yield _Section(name, modified_at, [line for line in lines if line])
 
 
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]")
@@ -176,15 +186,11 @@ def _clean(line: str) -> str:
     return _ESCAPES.sub("", shown).translate(_CONTROLS).rstrip()
 
 
-def _plain(section: _Section, source: Source) -> Iterator[Line]:
-    return _lines(section, source, ((at, _level(rest), rest) for at, rest in map(_timed, section.lines)))
-
-
 def _journal(section: _Section, *, errors: set[str], warnings: set[str]) -> Iterator[Line]:
     """Lines of `journalctl -o short-iso` or of a syslog: time, host, program, message."""
 
-    def told() -> Iterator[tuple[datetime | None, Level, str]]:
-        for line in section.lines:
+    def told() -> Iterator[_Told]:
+        for line in map(_clean, section.lines):
             if line.startswith("-- "):  # where a boot begins
                 continue
             at, rest = _timed(line)
@@ -192,30 +198,74 @@ def _journal(section: _Section, *, errors: set[str], warnings: set[str]) -> Iter
                 at, rest = _old_syslog(line, section.modified_at)
             message = rest.partition(" ")[2] if at is not None else rest
             level = Level.ERROR if line in errors else Level.WARN if line in warnings else _level(message)
-            yield at, level, message
+            if message:
+                yield _Told(at, level, Source.SYSTEM, message)
 
-    return _lines(section, Source.SYSTEM, told())
+    return _in_time(told(), section.modified_at)
 
 
-def _lines(section: _Section, source: Source, told: Iterable[tuple[datetime | None, Level, str]]) -> Iterator[Line]:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a line itself says; `at` None: no time."""
+
+    at: datetime | None
+    level: Level
+    source: Source
+    message: str
+    phase: str = ""
+    percent: int | None = None
+
+
+def _in_time(told: Iterable[_Told], modified_at: datetime) -> Iterator[Line]:
     known = list(told)
-    at = next((at for at, _, _ in known if at is not None), section.modified_at)
-    for own, level, message in known:
-        at = own or at
-        if message:
-            yield Line(at, level, source, _short(message))
+    at = next((one.at for one in known if one.at is not None), modified_at)
+    for one in known:
+        at = one.at or at
+        yield Line(at, one.level, one.source, _short(one.message), one.phase, one.percent)
 
 
 def _short(message: str) -> str:
     return message if len(message) <= MESSAGE_MAX_CHARS else f"{message[:MESSAGE_MAX_CHARS]}…"
 
 
-def _progress(line: str, at: datetime) -> Line:
-    """A line of the progress file: percent or "failed", sub-phase, message."""
-    how_far, phase, message = (*line.split(" ", 2), "", "")[:3]
-    level = Level.ERROR if how_far == "failed" else Level.INFO
-    told = f"{message} ({phase}, {how_far if level == Level.ERROR else f'{how_far} %'})" if message else line
-    return Line(at, level, Source.DEVPOCKET, _short(told))
+_PHASE = re.compile(r"\[([a-z_]{1,40})\](?: |$)")
+
+
+def _output(line: str) -> _Told:
+    at, rest = _timed(line)
+    return _Told(at, _level(rest), Source.CLOUD_INIT, rest)
+
+
+def _application(line: str) -> _Told:
+    at, rest = _timed(line)
+    return _Told(at, _level(rest), Source.APPLICATION, rest)
+
+
+def _install(line: str) -> _Told:
+    """A line of the install log: time, [sub-phase], what a step has printed."""
+    at, rest = _timed(line)
+    found = _PHASE.match(rest)
+    phase, message = (found[1], rest[found.end() :]) if found is not None else ("", rest)
+    return _Told(at, _level(message), Source.INSTALL, message, phase)
+
+
+_PROGRESS = re.compile(r"(failed|[0-9]{1,3}) ([a-z_]{1,40}) (.+)")
+
+
+def _progress(line: str) -> _Told:
+    """A line of the progress file: time (not of older machines), percent or "failed", sub-phase, message."""
+    at, rest = _timed(line)
+    found = _PROGRESS.fullmatch(rest)
+    if found is None:
+        return _Told(at, Level.INFO, Source.DEVPOCKET, rest)
+    how_far, phase, message = found.groups()
+    if how_far == "failed":
+        return _Told(at, Level.ERROR, Source.DEVPOCKET, f"{message} ({phase}, failed)", phase)
+    percent = min(100, int(how_far))
+    return _Told(at, Level.INFO, Source.DEVPOCKET, f"{message} ({phase}, {percent} %)", phase, percent)
+
+
+_FILES = {"cloud-init": _output, "install": _install, "application": _application, "progress": _progress}
 
 
 # --- Times

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -135,6 +136,56 @@ def test_the_progress_file_tells_of_the_set_up() -> None:
         ("03-01 11:00:00", "INFO", "devpocket", "Setting up (user_setup, 20 %)"),
         ("03-01 11:00:00", "ERROR", "devpocket", "No packages (core_tools, failed)"),
         ("03-01 11:00:00", "INFO", "devpocket", "odd"),
+    ]
+
+
+def test_the_progress_file_tells_its_own_times() -> None:
+    lines = parse_logs(
+        section(
+            "progress",
+            "2026-03-01T10:00:00Z 20 user_setup Setting up",
+            "2026-03-01T10:00:05Z failed core_tools No packages",
+            "250 core_tools without a time",
+        ),
+        MARK,
+        now=NOW,
+    )
+    ten, soon_after = datetime(2026, 3, 1, 10, tzinfo=UTC), datetime(2026, 3, 1, 10, 0, 5, tzinfo=UTC)
+    devpocket = Source.DEVPOCKET
+    assert lines == [
+        Line(ten, Level.INFO, devpocket, "Setting up (user_setup, 20 %)", "user_setup", 20),
+        Line(soon_after, Level.ERROR, devpocket, "No packages (core_tools, failed)", "core_tools"),
+        Line(soon_after, Level.INFO, devpocket, "without a time (core_tools, 100 %)", "core_tools", 100),
+    ]
+    assert all(line.is_installation for line in lines)
+
+
+def test_the_install_log_tells_its_sub_phases() -> None:
+    lines = parse_logs(
+        section(
+            "install",
+            "2026-03-01T10:00:00Z [core_tools] E: Unable to locate package nope",
+            "2026-03-01T10:00:01Z [core_tools] \x1b[32m[ok]\x1b[0m",
+            "2026-03-01T10:00:02Z [core_tools] ",
+            "2026-03-01T10:00:03Z [odd phase] x",
+            "of an older machine",
+        ),
+        MARK,
+        now=NOW,
+    )
+    assert [(f"{line.at:%H:%M:%S}", str(line.level), line.phase, line.message) for line in lines] == [
+        ("10:00:00", "ERROR", "core_tools", "E: Unable to locate package nope"),
+        ("10:00:01", "INFO", "core_tools", "[ok]"),
+        ("10:00:03", "INFO", "", "[odd phase] x"),
+        ("10:00:03", "INFO", "", "of an older machine"),
+    ]
+    assert all(line.is_installation for line in lines)
+
+
+def test_the_journal_knows_levels_of_coloured_lines() -> None:
+    bad = "2026-03-01T10:00:01Z box app[7]: \x1b[1mit went wrong\x1b[0m"
+    assert parse(section("journal", bad), section("journal-error", bad)) == [
+        ("03-01 10:00:01", "ERROR", "system", "app[7]: it went wrong")
     ]
 
 
@@ -319,3 +370,27 @@ def test_the_journal_of_a_real_machine(groups: str, tmp_path: Path) -> None:
     asked = (tmp_path / "asked").read_text().splitlines()
     assert asked.count("sudo") == (3 if groups == "devpocket" else 0)
     assert all("-q --no-pager -o short-iso -n" in line for line in asked if line != "sudo")
+
+
+@pytest.mark.parametrize("sudo", ["#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n", None])
+def test_a_machine_that_does_not_know_its_user_yet_gives_what_there_is(sudo: str | None, tmp_path: Path) -> None:
+    """Neither in the group that may read logs, nor in sudoers: cloud-init has only just begun."""
+    programs = tmp_path / "bin"
+    write(programs / "id", "#!/bin/sh\necho devpocket\n")
+    for name in ("sh", "ls", "head", "wc", "tail", "stat", "timeout", "mktemp", "cat", "rm"):
+        (programs / name).symlink_to(shutil.which(name) or name)
+    if sudo is not None:
+        write(programs / "sudo", sudo)
+    for program in ("id", "sudo"):
+        if (programs / program).exists():
+            (programs / program).chmod(0o755)
+    write(tmp_path / ".devpocket/logs/app.log", "mine\n")
+    done = subprocess.run(
+        [programs / "sh", "-c", logs_command(MARK, [Source.APPLICATION, Source.SYSTEM])],
+        env={"PATH": str(programs), "HOME": str(tmp_path)},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    assert "mine" in [line.message for line in parse_logs(done.stdout, MARK, now=NOW)]
