@@ -88,10 +88,10 @@ def _events(environment: Environment, since: datetime | None) -> list[Line]:
     events = EnvironmentEvent.objects.filter(environment_id=environment.pk)
     if since is not None:
         events = events.filter(at__gte=since)
-    return [_event_line(event) for event in reversed(events.order_by("-at", "-pk")[:EVENTS_MAX])]
+    return [event_line(event) for event in reversed(events.order_by("-at", "-pk")[:EVENTS_MAX])]
 
 
-def _event_line(event: EnvironmentEvent) -> Line:
+def event_line(event: EnvironmentEvent) -> Line:
     told = f"{event.kind}: {event.phase}" if event.kind == "phase_changed" else event.kind
     message = f"{told}: {event.message}" if event.message else told
     return Line(event.at, EVENT_LEVELS.get(event.kind, Level.INFO), Source.DEVPOCKET, message)
