@@ -6,10 +6,12 @@ from channels.routing import URLRouter
 from django.urls import re_path
 
 from terminals.consumers import TerminalConsumer, UnknownConsumer
+from terminals.log_consumer import LogsConsumer
 
 websocket_application: Any = URLRouter(
     [
         re_path(r"^api/v1/ws/terminal/(?P<environment_id>[^/]+)/?$", TerminalConsumer.as_asgi()),
+        re_path(r"^api/v1/ws/logs/(?P<environment_id>[^/]+)/?$", LogsConsumer.as_asgi()),
         re_path(r"^.*$", UnknownConsumer.as_asgi()),
     ]
 )

@@ -11,8 +11,11 @@ import pytest
 
 from devpocket.testing.processes import ROOT
 from devpocket.times import time_text
+from environments.log_buffer import Entry
+from environments.log_lines import Level, Line, Source
 from environments.models import Environment
-from terminals import frames
+from terminals import frames, log_frames
+from terminals.log_protocol import parse_logs_frame
 from terminals.protocol import Input, Ping, Resize, parse_frame
 from terminals.tmux import session_name
 
@@ -69,3 +72,27 @@ def test_what_the_server_says(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_a_client_says() -> None:
     understood = [parse_frame(json.dumps(frame)) for frame in examples("From the client")]
     assert understood == [Input(b"ls\r"), Resize(100, 30), Ping()]
+
+
+def test_what_the_logs_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "now_text", lambda: time_text(NOW))
+    installing = first(phase="installing", progress=32, status_message="Installing core tools", install_percent=30)
+    running = first(phase="running", progress=100, status_message="Ready", installation_completed=True)
+    failed = first(phase="error", error_code="installing_failed", error_message="The set-up failed: no network")
+    output = Line(NOW, Level.INFO, Source.INSTALL, "Setting up git (1:2.43.0) ...", "core_tools")
+    warning = Line(NOW, Level.WARN, Source.APPLICATION, "warning: low on memory")
+    told = log_frames.Told(installing)
+    said = [
+        log_frames.welcome(installing),
+        told.line(ENVIRONMENT_ID, Entry(warning, "123456789", "core_tools", 30)),
+        told.line(ENVIRONMENT_ID, Entry(output, "123456789", "core_tools", 30)),
+        told.news(installing)[0],
+        told.news(running)[0],
+        log_frames.Told(failed).news(failed)[1],
+        frames.pong(),
+    ]
+    assert examples("The logs, from the server") == [json.loads(text) for text in said]
+
+
+def test_what_a_client_says_to_the_logs() -> None:
+    assert [parse_logs_frame(json.dumps(frame)) for frame in examples("The logs, from the client")] == [Ping()]
