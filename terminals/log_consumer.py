@@ -129,14 +129,14 @@ class LogsConsumer(TerminalConsumer):
     async def _watch(self, standing: Standing) -> None:
         """Look at every nudge, and every few seconds in case one got lost."""
         while True:
+            if self.query.follow and standing.is_running:
+                self._note_activity()  # as with a terminal that is open
             is_looked_at_often = log_frames.is_being_prepared(self.environment)
             try:
                 async with asyncio.timeout(LOOK_WAITING_S if is_looked_at_often else slots.RENEW_S):
                     await self.news.wait()
             except TimeoutError:
                 pass
-            if self.query.follow and standing.is_running:
-                self._note_activity()  # as with a terminal that is open
             self.news.clear()
             try:
                 standing = await database_sync_to_async(self._look)()

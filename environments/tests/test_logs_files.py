@@ -161,6 +161,25 @@ def test_what_is_no_file_holds_nothing_up(disk: Disk, files: LogFiles) -> None:
     assert disk.read(files) == ["here"]
 
 
+@pytest.mark.parametrize("sudo", ["exit 1", 'shift; exec "$@"'])
+def test_a_real_machine_whose_user_is_in_no_group_yet(sudo: str, disk: Disk, files: LogFiles) -> None:
+    """Not in sudoers either, or just put there."""
+    disk.add(".devpocket/logs/app.log", "mine\n")
+    for name, text in {"id": "echo devpocket", "sudo": sudo}.items():
+        disk.add(f"bin/{name}", f"#!/bin/sh\n{text}\n")
+        disk.path(f"bin/{name}").chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-c", files.command()],
+        env={"PATH": f"{disk.root}/bin:{os.environ['PATH']}", "HOME": str(disk.root)},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    groups, _ = files.take(done.stdout, now=NOW)
+    assert [line.message for group in groups for line in group if line.source == Source.APPLICATION] == ["mine"]
+
+
 def lines(count: int) -> list[str]:
     return [f"line {number:6}" for number in range(count)]
 

@@ -469,7 +469,6 @@ async def test_a_database_away_for_a_moment_ends_nothing(
 async def test_watching_a_running_machine_is_use_of_it(at: Any, home: Environment, query: str, counts: bool) -> None:
     async with at(query) as socket:
         await socket.until_sent(type="installation_complete")
-        await nudge(home)
         if counts:
             async with asyncio.timeout(WAIT_S):
                 while await last_activity(home) is None:  # noqa: ASYNC110
