@@ -7,16 +7,24 @@ echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf
 printf '[Unit]\nRequiresMountsFor=/home/devpocket\n' > /etc/systemd/system/postgresql@.service.d/devpocket.conf
 apt_install postgresql
 version=$(ls /usr/lib/postgresql | sort -n | tail -n 1)
+home=/home/devpocket/.local/share/postgresql
 if [ ! -e "/etc/postgresql/$version/main" ]; then
-    for dir in .local .local/share .local/share/postgresql; do
-        install -d -o devpocket -g devpocket "/home/devpocket/$dir"
+    for dir in /home/devpocket/.local /home/devpocket/.local/share "$home"; do
+        install -d -o devpocket -g devpocket "$dir"
     done
-    # A volume that has a cluster of this version is taken as it is.
-    # The group of the directory for its socket and PID file.
-    pg_createcluster --user devpocket --group postgres --socketdir /var/run/postgresql --encoding UTF8 \
-        --datadir "/home/devpocket/.local/share/postgresql/$version" "$version" main
+    # Data and settings of this version that the volume has already are taken as they are.
+    if [ ! -d "$home/$version-settings" ]; then
+        # The group of the directory for its socket and PID file.
+        pg_createcluster --user devpocket --group postgres --socketdir /var/run/postgresql --encoding UTF8 \
+            --datadir "$home/$version" "$version" main
+        mv "/etc/postgresql/$version/main" "$home/$version-settings"
+    fi
+    chown -R devpocket:postgres "$home/$version" "$home/$version-settings" # the group's number is this machine's
+    mkdir -p "/etc/postgresql/$version"
+    ln -s "$home/$version-settings" "/etc/postgresql/$version/main"
 fi
 systemctl daemon-reload
-systemctl start "postgresql@$version-main"
+# By name: at boot, clusters are looked for before the volume is mounted.
+systemctl enable --quiet --now "postgresql@$version-main"
 as_user() { runuser -u devpocket -- "$@"; }
 as_user psql --dbname template1 --list --quiet --tuples-only --no-align | grep -q '^devpocket|' || as_user createdb devpocket
