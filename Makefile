@@ -3,13 +3,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint format types ready ready-dev requirements
+.PHONY: run test rig-test lint format types ready ready-dev requirements
 
 run: ready
 	@exec $(BIN)/python manage.py develop
 
 test: ready-dev
 	$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
+
+# The product on real virtual machines (docs/development.md). RIG_TEMPLATES=ubuntu,python RIG_SUITE=trixie RIG_SHORT=1
+rig-test: ready-dev
+	$(BIN)/python -m environments.tests.rig
 
 lint: ready-dev
 	$(BIN)/ruff check .
