@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from environments.lifecycle import Phase
 from environments.log_follower import LogFollowers
 from environments.models import Environment
 from environments.records import event_record
-from environments.tests.homes import shell_in
 from environments.tests.sshd import Machine, Process, eventually
+from environments.tests.test_logs_follower import run_on
 from terminals import log_consumer, slots
 from terminals.tests.consumer.served import WAIT_S, Frame, Socket, act, change
 from terminals.tests.consumer.test_activity import last_activity
@@ -56,7 +57,7 @@ async def box(machine: Machine, disk: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(log_consumer, "followers", followers)
     for name, value in (("BUSY_EVERY_S", 0.02), ("READ_EVERY_S", 0.02), ("BACK_OFF_S", (0.02,))):
         monkeypatch.setattr(log_follower, name, value)
-    machine.serve = shell_in(disk)
+    machine.serve = partial(run_on, disk)
     async with connections.lifespan():
         yield machine
         assert len(followers) == 0
