@@ -415,7 +415,10 @@ async def test_where_no_plan_has_a_limit_nobody_looks() -> None:
 async def test_an_idle_machine_is_really_stopped_and_starts_again(
     ann: SignIn, create: Callable[..., Environment], until: Until
 ) -> None:
-    row = await until(await database_sync_to_async(create)(ann), lambda row: row.installation_completed)
+    row = await until(
+        await database_sync_to_async(create)(ann),
+        lambda row: row.phase == Phase.RUNNING and row.installation_completed,
+    )
     ahead = timedelta(0)
     watch = IdleWatch(look_every_s=0.01, clock=lambda: timezone.now() + ahead)
     await watch.look()
