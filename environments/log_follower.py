@@ -53,9 +53,11 @@ _in_thread = partial(database_sync_to_async, thread_sensitive=False)
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """`machine`: what its files are known by; `target` None: it has none that could be read."""
+    """`machine`: what its files are known by; `target` None: it has none that could be read. `is_set_up`: its set-up is
+    over, and what was logged of it long ago."""
 
     machine: str
+    is_set_up: bool
     target: Target | None
     events: list[tuple[int, Line]]
 
@@ -77,6 +79,7 @@ def _look(environment_id: UUID, events_after: int | None) -> _Standing | None:
     has_logs = environment.phase in HAS_LOGS and bool(environment.droplet_ip)
     return _Standing(
         machine_of(environment),
+        environment.installation_completed,
         connections.target_for(environment) if has_logs else None,
         [(event.pk, event_line(event)) for event in reversed(newest)],
     )
@@ -179,9 +182,10 @@ class LogFollower:
             self._target = None
             return []
         if standing.machine and standing.machine != self._machine:
-            # One that comes while somebody watches is read from its beginning, however late it answers.
-            is_first_look = self._last_event is None
-            self._machine, self._files = standing.machine, LogFiles(from_end=is_first_look)
+            # One that comes while somebody watches, or is still being set up, is read from its beginning, however late
+            # it answers.
+            is_old = self._last_event is None and standing.is_set_up
+            self._machine, self._files = standing.machine, LogFiles(from_end=is_old)
         self._target = standing.target
         return self._new_events(standing.events)
 

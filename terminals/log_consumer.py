@@ -7,12 +7,13 @@ logs.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import structlog
 from channels.db import database_sync_to_async
 
 from environments.lifecycle import Phase
+from environments.log_buffer import Entry
 from environments.log_follower import LogFollower, followers
 from environments.models import Environment
 from terminals import access, frames, log_frames, slots
@@ -31,6 +32,8 @@ from terminals.protocol import BadFrame
 
 log = structlog.get_logger(__name__)
 
+LAST_LINES_LIMIT_S = 5.0  # two looks at the machine: the row may know that all is done before its last lines are read
+
 
 class LogsConsumer(TerminalConsumer):
     """One client. Its tasks: `_serve` admits it and relays lines, `_watch` follows its sign-in and environment, and
@@ -45,6 +48,7 @@ class LogsConsumer(TerminalConsumer):
         super().__init__()
         self.follower: LogFollower | None = None
         self.changed = asyncio.Event()  # what `environment` is
+        self.last_line = asyncio.Event()  # the set-up's own "100 %" was told
 
     # --- The client's messages
 
@@ -84,8 +88,7 @@ class LogsConsumer(TerminalConsumer):
                 async for missed, entries in steps:
                     if missed:
                         await self._tell(log_frames.missed(missed))
-                    for entry in entries:
-                        await self._tell(self.told.line(self.environment.pk, entry))
+                    await self._tell_lines(entries)
 
     async def _admit(self) -> Standing:
         """The terminal's checks but that of the phase. Raises: Refused."""
@@ -102,9 +105,14 @@ class LogsConsumer(TerminalConsumer):
     async def _tell_history(self, follower: LogFollower) -> int:
         """The newest lines, as many as are wanted; the number of the one that comes next."""
         first, entries = follower.buffer.since(follower.history_start(self.query.lines), self.query.lines)
+        await self._tell_lines(entries)
+        return first + len(entries)
+
+    async def _tell_lines(self, entries: list[Entry]) -> None:
         for entry in entries:
             await self._tell(self.told.line(self.environment.pk, entry))
-        return first + len(entries)
+            if entry.percent >= 100:
+                self.last_line.set()
 
     async def _leave(self) -> None:
         """All is told that was asked for."""
@@ -157,6 +165,10 @@ class LogsConsumer(TerminalConsumer):
         """How the environment is, after every look; a client that is slow is told of the last of them."""
         while True:
             await self.changed.wait()
+            if self.environment.installation_completed and not self.told.is_complete:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LAST_LINES_LIMIT_S):
+                        await self.last_line.wait()
             self.changed.clear()
             for frame in self.told.news(self.environment):
                 await self._tell(frame)

@@ -116,6 +116,11 @@ class Told:
         self._set_up: tuple[str, str, int] | None = None
         self._error: tuple[str, str] | None = None
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the end of the set-up was told."""
+        return self._is_complete
+
     def line(self, environment_id: UUID, entry: Entry) -> str:
         """The frame of a line."""
         progress = self._reached(entry.machine, entry.percent)

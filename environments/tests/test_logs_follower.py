@@ -254,6 +254,19 @@ async def test_a_machine_is_read_from_the_first_second_it_answers(
         await watch.until("first")
 
 
+@pytest.mark.parametrize("is_set_up", [True, False])
+async def test_a_set_up_that_is_under_way_is_told_from_its_beginning(
+    disk: Disk, home: Environment, followers: LogFollowers, is_set_up: bool
+) -> None:
+    """Of an old one the end is enough: 48 KiB of 160."""
+    await change(home, installation_completed=is_set_up)
+    disk.add(*(f"2020-01-01T10:00:00Z line {number:04} {'x' * 60}" for number in range(1700)), "last")
+    async with followers.watching(home.pk) as follower:
+        shown = await Watch(follower, 2000).until("last")
+        assert shown[0].startswith("line 0000") is not is_set_up
+        assert (len(shown) == 1701) is not is_set_up
+
+
 async def test_a_machine_that_hangs_holds_nobody_up_for_long(
     home: Environment, machine: Machine, followers: LogFollowers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -222,6 +222,33 @@ async def test_a_set_up_from_its_first_second(at: Any, home: Environment, box: M
         assert shown == sorted(shown)
 
 
+async def test_the_end_of_a_set_up_is_told_after_its_last_lines(
+    at: Any, home: Environment, box: Machine, disk: Path
+) -> None:
+    """The row may know of it before the machine is looked at again."""
+    answers = asyncio.Event()
+    answers.set()
+
+    async def when_it_may(process: Process) -> None:
+        await answers.wait()
+        await run_on(disk, process)
+
+    box.serve = when_it_may
+    await change(home, installation_completed=False, install_percent=30)
+    async with at() as socket:
+        await socket.until_sent(type="installation_status")
+        answers.clear()
+        write(disk / "var/log/devpocket/install.log", "2026-01-01T10:00:05Z [completion] the very last\n")
+        write(disk / "var/lib/devpocket/progress", "2026-01-01T10:00:06Z 100 completion Set-up complete\n")
+        await change(home, installation_completed=True, install_percent=100)
+        await nudge(home)
+        await asyncio.sleep(0.3)
+        assert not told(socket, "installation_complete")
+        answers.set()
+        await socket.until_sent(type="installation_complete")
+        assert texts(socket)[-2:] == ["the very last", "Set-up complete (completion, 100 %)"]
+
+
 async def test_a_set_up_that_fails(at: Any, home: Environment) -> None:
     await change(home, phase=Phase.INSTALLING, installation_completed=False)
     async with at() as socket:
