@@ -192,7 +192,8 @@ async def test_of_a_volume_copied_when_the_cloud_was_killed_nothing_is_left(sett
         with pytest.raises(requests.ConnectionError):
             await lost
     async with subprocess_cloud(settings, validator) as run:
-        assert await eventually(lambda: has_only(volumes, volume))  # removed beside the start, which waits for no removal
+        # Removed beside the start, which waits for no removal.
+        assert await eventually(lambda: has_only(volumes, volume))
         made = (await run.api.ok("POST", "/v2/volumes", copy))["volume"]["id"]
         assert len(os.listdir(volumes / made)) == MANY
 
