@@ -40,6 +40,7 @@ do_listed() { # do_listed PERCENT SUBPHASE AS TRIES NAME MESSAGE
         try=$((try + 1))
     done
     if [ "$status" = 0 ]; then
+        [ -n "$simulated" ] || sync # a stamp must not outlive what it stands for, when the power goes
         : > "$state/done/$5"
     else
         tell failed "$2" "$6: this did not work"
