@@ -57,6 +57,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     avatar_url = models.URLField(max_length=500, null=True, blank=True)  # noqa: DJ001
     preferred_region = models.CharField(max_length=50, null=True, blank=True)  # noqa: DJ001
     plan = models.CharField(max_length=10, choices=Plan, default=Plan.FREE)
+    record_terminals = models.BooleanField(default=False, db_default=False)  # where ?record= does not say
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     is_verified = models.BooleanField(default=False)
