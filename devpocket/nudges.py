@@ -31,6 +31,20 @@ def nudge_on_commit(group: str, kind: str) -> None:
     transaction.on_commit(lambda: _send(group, kind))
 
 
+def nudge_channel_on_commit(channel: str, kind: str) -> None:
+    """Tell the one consumer at `channel` (its `channel_name`), in whatever process it is, once the running transaction
+    is in. Where nobody listens there any more nothing happens. Call it from sync code.
+    """
+    transaction.on_commit(lambda: _send_to_channel(channel, kind))
+
+
+def _send_to_channel(channel: str, kind: str) -> None:
+    try:
+        async_to_sync(get_channel_layer().send)(channel, {"type": kind})
+    except Exception:
+        log.exception("nudge_failed", channel=channel, kind=kind)
+
+
 def _send(group: str, kind: str) -> None:
     try:
         async_to_sync(get_channel_layer().group_send)(group, {"type": kind})

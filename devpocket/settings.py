@@ -298,6 +298,7 @@ LIFESPAN_SERVICES = [
     "environments.cloudapi.lifespan",
     "environments.connections.lifespan",
     "terminals.lifespan.lifespan",
+    "terminals.presence.lifespan",
     "environments.provisioner.lifespan",
     "environments.upkeep.lifespan",
     "environments.sampler.lifespan",
