@@ -245,6 +245,10 @@ REAPER_DELETES: bool = env.bool("REAPER_DELETES", True)  # the hourly reaper rem
 WS_CONNECTIONS_PER_USER: int = env.int("WS_CONNECTIONS_PER_USER", 10)
 TERMINAL_RESUME_SECONDS: int = env.int("TERMINAL_RESUME_SECONDS", 300)
 
+# --- Metrics: what this process counts, at /metrics, for whoever sends this token. Empty: there is no such address.
+
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")
+
 # --- Mail, files, language
 
 EMAIL_OUTBOX = BASE_DIR / "var" / "outbox"

@@ -17,6 +17,7 @@ from accounts import pages
 from devpocket import health
 from devpocket.api import ApiView
 from devpocket.errors import NotFound
+from devpocket.metrics_view import MetricsView
 
 
 class UnknownRoute(ApiView):
@@ -51,4 +52,6 @@ if settings.API_DOCS:
         re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
         re_path(r"^docs/?$", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     ]
+if settings.METRICS_TOKEN:
+    urlpatterns += [re_path(r"^metrics/?$", MetricsView.as_view())]
 urlpatterns += [re_path(r"", UnknownRoute.as_view())]  # an empty pattern: ".*" would leave out line feeds
