@@ -28,6 +28,12 @@ def get_session_by_access_token(raw: str) -> Session:
     return session
 
 
+def find_live_session(session_id: object) -> Session | None:
+    """The session, its user loaded, while it may be used: not signed out, the account open."""
+    rows = Session.objects.select_related("user")
+    return rows.filter(pk=session_id, revoked_at=None, user__is_active=True).first()
+
+
 def find_user(name_or_email: str) -> User | None:
     """By username or e-mail address, any case. Written so that the indexes on lower(...) serve it."""
     wanted = name_or_email.lower()

@@ -23,6 +23,10 @@ def session_group(session_id: UUID) -> str:
     return f"session.{session_id}"
 
 
+def share_group(share_id: UUID) -> str:
+    return f"share.{share_id}"
+
+
 def nudge_on_commit(group: str, kind: str) -> None:
     """Tell the consumers of `group` to look again, once the running transaction is in.
 

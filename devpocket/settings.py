@@ -244,6 +244,7 @@ REAPER_DELETES: bool = env.bool("REAPER_DELETES", True)  # the hourly reaper rem
 
 WS_CONNECTIONS_PER_USER: int = env.int("WS_CONNECTIONS_PER_USER", 10)
 TERMINAL_RESUME_SECONDS: int = env.int("TERMINAL_RESUME_SECONDS", 300)
+TERMINAL_SHARES_MAX: int = env.int("TERMINAL_SHARES_MAX", 20)  # guest links of an environment at a time
 
 # --- Metrics: what this process counts, at /metrics, for whoever sends this token. Empty: there is no such address.
 

@@ -46,6 +46,7 @@ urlpatterns = [
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("templates_catalog.api.urls")),
     path("api/v1/", include("environments.api.urls")),
+    path("api/v1/", include("terminals.api.urls")),
 ]
 if settings.API_DOCS:
     urlpatterns += [

@@ -27,3 +27,19 @@ def session_name(environment_id: str, name: str | None) -> str:
 def attach_command(session: str) -> str:
     """Create the session, or attach to it as it is."""
     return f'{_PRELUDE}exec tmux -u -f "{_ROOT}{TMUX_CONF}" new-session -A -s {shlex.quote(session)}'
+
+
+# Numbers first: whatever a session is called, it is the rest of the line.
+_LIST_FORMAT = "#{session_created} #{session_activity} #{session_attached} #{session_windows} #{session_name}"
+
+
+def list_command() -> str:
+    """All sessions of the machine's user, a line each: epoch seconds of its beginning and its last use, how many
+    clients and windows it has, its name. Exit status 1 and a sentence: there is none."""
+    return f"{_PRELUDE}exec tmux list-sessions -F {shlex.quote(_LIST_FORMAT)} 2>&1"
+
+
+def kill_command(*sessions: str) -> str:
+    """End these sessions, with all that runs in them. Exit status 1 and a sentence: the last one is not there."""
+    # "=": tmux would take a beginning of the name as well.
+    return _PRELUDE + "; ".join(f"tmux kill-session -t {shlex.quote('=' + session)} 2>&1" for session in sessions)

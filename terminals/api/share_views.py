@@ -1,0 +1,120 @@
+"""Guest links into an environment's terminals."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from devpocket.paging import Page
+from environments.api.common import PAGING, EnvironmentsViewSet, parse_id
+from environments.api.fields import TextField, WholeNumberField
+from environments.selectors import get_environment
+from terminals import shares
+from terminals.models import Mode, TerminalShare
+from terminals.tmux import SESSION_NAME
+
+LIFE_S = 3600  # where the owner doesn't say
+
+
+class SessionNameField(TextField):
+    default_error_messages = {
+        "invalid": "A session's name has 1 to 32 lower-case letters, digits and hyphens.",
+    }
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: object) -> str:
+        name = super().to_internal_value(data)
+        if not SESSION_NAME.match(name):
+            self.fail("invalid")
+        return name
+
+
+class CreateShareSerializer(serializers.Serializer):
+    mode = serializers.ChoiceField(Mode.choices, required=False, allow_null=True, help_text="`view` unless it is said.")
+    expires_in = WholeNumberField(
+        min_value=shares.LIFE_MIN_S,
+        max_value=shares.LIFE_MAX_S,
+        required=False,
+        allow_null=True,
+        help_text=f"Seconds; {LIFE_S} unless it is said.",
+    )
+    session = SessionNameField(
+        required=False, allow_null=True, help_text="As in `?session=`; null: the environment's own."
+    )
+
+
+class ShareSerializer(serializers.Serializer):
+    """`viewers`: sockets that are open by it now. `active`: it opens terminals."""
+
+    id = serializers.CharField()
+    environment_id = serializers.CharField()
+    mode = serializers.ChoiceField(Mode.choices)
+    session = serializers.SerializerMethodField()
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    revoked_at = serializers.DateTimeField(allow_null=True)
+    opened_count = serializers.IntegerField()
+    last_opened_at = serializers.DateTimeField(allow_null=True)
+    viewers = serializers.IntegerField(source="viewers_now", default=0)
+    active = serializers.SerializerMethodField()
+
+    def get_session(self, share: TerminalShare) -> str | None:
+        return share.session or None
+
+    def get_active(self, share: TerminalShare) -> bool:
+        return shares.is_active(share)
+
+
+class CreatedShareSerializer(ShareSerializer):
+    """With what is never shown again: the token, and the link that has it."""
+
+    token = serializers.CharField()
+    url = serializers.CharField()
+
+
+class ShareViewSet(EnvironmentsViewSet):
+    @extend_schema(responses=ShareSerializer(many=True), parameters=PAGING)
+    async def alist(self, request: Request, pk: str) -> Response:
+        """Newest first; also those that ended in the last week."""
+        return await sync_to_async(self._list)(request, parse_id(pk))
+
+    def _list(self, request: Request, environment_id: UUID) -> Response:
+        rows = shares.shares_of(get_environment(environment_id, owner_id=request.user.pk))
+        page = Page(request)
+        found, total = page.cut(rows)
+        return page.response(list(ShareSerializer(found, many=True).data), total, plural="terminal_shares")
+
+    @extend_schema(request=CreateShareSerializer, responses={201: CreatedShareSerializer})
+    async def acreate(self, request: Request, pk: str) -> Response:
+        """A link for a guest, who needs no account. In every phase: it opens a terminal once there is one."""
+        return await sync_to_async(self._create)(request, parse_id(pk))
+
+    def _create(self, request: Request, environment_id: UUID) -> Response:
+        environment = get_environment(environment_id, owner_id=request.user.pk)
+        form = CreateShareSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        asked = form.validated_data
+        share, token = shares.share_create(
+            environment=environment,
+            owner=request.user,
+            mode=Mode(asked.get("mode") or Mode.VIEW),
+            expires_in_s=asked.get("expires_in") or LIFE_S,
+            session=asked.get("session"),
+        )
+        shown = ShareSerializer(share).data
+        return Response({**shown, "token": token, "url": shares.share_url(token)}, status=201)
+
+    @extend_schema(responses={204: None})
+    async def adestroy(self, request: Request, pk: str, sid: str) -> Response:
+        """End it now, with the sockets that it opened."""
+        await sync_to_async(shares.share_revoke)(
+            share_id=parse_id(sid), environment_id=parse_id(pk), owner_id=request.user.pk, actor_id=request.user.pk
+        )
+        return Response(status=204)

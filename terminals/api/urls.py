@@ -1,0 +1,15 @@
+from django.urls import re_path
+
+from terminals.api.session_views import SessionViewSet
+from terminals.api.share_views import ShareViewSet
+from terminals.api.ticket_views import TicketViewSet
+
+ONE = r"^environments/(?P<pk>[^/]+)"
+
+urlpatterns = [
+    re_path(r"^ws/tickets/?$", TicketViewSet.as_view({"post": "acreate"})),
+    re_path(rf"{ONE}/sessions/?$", SessionViewSet.as_view({"get": "alist", "delete": "destroy_all"})),
+    re_path(rf"{ONE}/sessions/(?P<name>[^/]+)/?$", SessionViewSet.as_view({"delete": "adestroy"})),
+    re_path(rf"{ONE}/terminal-shares/?$", ShareViewSet.as_view({"get": "alist", "post": "acreate"})),
+    re_path(rf"{ONE}/terminal-shares/(?P<sid>[^/]+)/?$", ShareViewSet.as_view({"delete": "adestroy"})),
+]
