@@ -55,6 +55,12 @@ _gap_bytes = Counter("devpocket_terminal_replay_lost_bytes_total", "Bytes forgot
 _recordings_open = Gauge("devpocket_terminal_recordings_open", "Recordings being written now.")
 _recordings = Counter("devpocket_terminal_recordings_total", "Recordings that ended, by their state.", ["state"])
 
+# Series that are there from the start: rate() sees the first event only where there was a 0 before.
+for _result in ("connected", "timeout", "unreachable", "login_refused", "host_key", "protocol"):
+    _ssh_dials.labels(_result)
+for _result in ("resumed", "missed", "unknown"):
+    _resumes.labels(_result)
+
 # Bound once: these are called for every frame.
 output_bytes: Callable[[float], None] = _output.inc
 input_bytes: Callable[[float], None] = _input.inc

@@ -65,8 +65,9 @@ def terminal_opened(
 
     Without a database the row is written later: that is no reason to refuse somebody a terminal.
     """
+    terminal_id = uuid4()
     columns = {
-        "id": uuid4(),
+        "id": terminal_id,
         "process": PROCESS,
         "channel_name": channel_name,
         "kind": kind,
@@ -82,18 +83,23 @@ def terminal_opened(
     try:
         _write([columns])
     except Error:
-        log.exception("presence_write_failed", terminal=str(columns["id"]))
-    return columns["id"]
+        log.exception("presence_write_failed", terminal=str(terminal_id))
+    return terminal_id
 
 
 def terminal_closed(*, channel_name: str) -> None:
     """The socket is gone. Harmless for one that was never noted, and the second time.
 
     By the name that a consumer has from the beginning: one that is cancelled while it opens never hears of its id.
+    Without a database the row goes later.
     """
     columns = _open_here.pop(channel_name, None)
-    if columns is not None:
+    if columns is None:
+        return
+    try:
         OpenTerminal.objects.filter(pk=columns["id"]).delete()
+    except Error:
+        log.exception("presence_write_failed", terminal=str(columns["id"]))
 
 
 def terminal_terminate(*, terminal_id: UUID, actor_id: UUID) -> None:

@@ -168,8 +168,7 @@ def test_a_row_whose_removal_failed_goes_at_the_next_renewal(
     kept = opened("b")
     with monkeypatch.context() as patch:
         patch.setattr(OpenTerminal.objects, "filter", fails)
-        with pytest.raises(OperationalError):
-            terminal_closed(channel_name="a")
+        terminal_closed(channel_name="a")
     assert open_terminals().count() == 2
     presence_renew()
     assert open_terminals().get().pk == kept
