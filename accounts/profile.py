@@ -20,7 +20,7 @@ from devpocket.errors import InvalidInput
 log = structlog.get_logger(__name__)
 
 RECENT = timedelta(minutes=15)  # how long a proof of who one is lets one close the account
-FIELDS = ("full_name", "username", "avatar_url", "preferred_region")
+FIELDS = ("full_name", "username", "avatar_url", "preferred_region", "record_terminals")
 
 
 def user_update(*, user: User, **changes: Any) -> User:
@@ -62,7 +62,7 @@ def user_delete(*, user: User, session: Session, password: str | None) -> None:
         anonymous = f"deleted-{user.pk.hex[:22]}"
         user.username, user.email = anonymous, f"{anonymous}@deleted.invalid"
         user.full_name = user.avatar_url = user.preferred_region = None
-        user.is_active = user.is_verified = False
+        user.is_active = user.is_verified = user.record_terminals = False
         user.set_unusable_password()
         user.save()
     log.info("account_deleted", user=str(user.pk))

@@ -45,6 +45,7 @@ class UserSerializer(serializers.ModelSerializer):
             "last_login",
             "preferred_region",
             "avatar_url",
+            "record_terminals",
             "is_admin",
             "environment_count",
         ]
@@ -217,6 +218,9 @@ class UpdateUserSerializer(serializers.Serializer):
     username = UsernameField(required=False)
     avatar_url = serializers.URLField(max_length=500, required=False, allow_null=True)
     preferred_region = RegionField()
+    record_terminals = serializers.BooleanField(
+        required=False, help_text="Record terminals whose `?record=` doesn't say whether to."
+    )
     email = serializers.CharField(max_length=254, required=False, allow_null=True, write_only=True)
 
     def validate_avatar_url(self, url: str | None) -> str | None:

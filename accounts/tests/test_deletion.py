@@ -96,7 +96,7 @@ def test_nothing_says_any_more_who_it_was(ann: SignIn) -> None:
     device = Device(user_agent="Ann's own phone", ip="203.0.113.77")
     user_login(name_or_email="ann", password=PASSWORD, device=device)
     fields = {"full_name": "Ann Lee", "avatar_url": "https://example.org/ann.png", "preferred_region": "nyc3"}
-    profile.user_update(user=ann.user, **fields)
+    profile.user_update(user=ann.user, **fields, record_terminals=True)
     ssh_key_add(user=ann.user, public_key=KEY, name="Ann's phone")
     password_forgotten(address="ann@example.org")
     mailbox.deliver()
@@ -106,6 +106,7 @@ def test_nothing_says_any_more_who_it_was(ann: SignIn) -> None:
     user = User.objects.get(pk=ann.user.pk)
     assert (user.full_name, user.avatar_url, user.preferred_region) == (None, None, None)
     assert (user.is_active, user.is_verified, user.has_usable_password()) == (False, False, False)
+    assert user.record_terminals is False
     assert user.email.endswith("@deleted.invalid")
     for model in (OneTimeToken, SSHKey, Mail):
         assert not model.objects.exists()

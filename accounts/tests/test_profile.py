@@ -54,6 +54,7 @@ def test_each_field_may_be_changed_and_the_others_stay(method: str, client: APIC
         "username": "Ann-Lee_2",
         "avatar_url": "https://example.org/ann.png?size=64",
         "preferred_region": "nyc3",
+        "record_terminals": True,
     }
     before = wire.decode(client.get(ME))
     for name, value in wanted.items():
@@ -136,6 +137,9 @@ def test_ones_own_name_in_another_case_is_free(client: APIClient) -> None:
         ("avatar_url", "", "blank"),
         ("preferred_region", "x" * 51, "max_length"),
         ("preferred_region", {"slug": "nyc3"}, "invalid"),
+        ("record_terminals", None, "null"),
+        ("record_terminals", "perhaps", "invalid"),
+        ("record_terminals", [True], "invalid"),
         ("email", "x" * 255, "max_length"),
     ],
 )

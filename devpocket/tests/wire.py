@@ -81,6 +81,7 @@ USER: dict[str, Reader] = {
     "last_login": nullable(time),
     "preferred_region": nullable(text),
     "avatar_url": nullable(text),
+    "record_terminals": flag,
     "is_admin": flag,
     "environment_count": whole,
 }
