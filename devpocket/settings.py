@@ -243,12 +243,34 @@ REAPER_DELETES: bool = env.bool("REAPER_DELETES", True)  # the hourly reaper rem
 # --- Terminals
 
 WS_CONNECTIONS_PER_USER: int = env.int("WS_CONNECTIONS_PER_USER", 10)
+# What a client may type: so many messages at once, and so many a second in the long run. More is delayed, not lost.
+WS_INPUT_BURST: int = env.int("WS_INPUT_BURST", 300)
+WS_INPUT_RATE: float = env.float("WS_INPUT_RATE", 20)
 TERMINAL_RESUME_SECONDS: int = env.int("TERMINAL_RESUME_SECONDS", 300)
+RECORDING_MAX_BYTES: int = env.int("RECORDING_MAX_BYTES", 50 * 1024 * 1024)  # of one file; there recording stops
+RECORDING_DAYS: int = env.int("RECORDING_DAYS", 30)  # after its end a recording is kept for so long
+RECORDINGS_MAX_PER_USER: int = env.int("RECORDINGS_MAX_PER_USER", 100)  # the oldest go
+# Where recordings lie on this host while they are written. Not for temporary files: what a crash leaves is kept.
+RECORDING_WORK_DIR = Path(env.str("RECORDING_WORK_DIR", str(BASE_DIR / "var" / "recording")))
 TERMINAL_SHARES_MAX: int = env.int("TERMINAL_SHARES_MAX", 20)  # guest links of an environment at a time
 
 # --- Metrics: what this process counts, at /metrics, for whoever sends this token. Empty: there is no such address.
 
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")
+
+# --- Stored files: recordings of terminals, which nothing but the API gives out. This installation's own: what is in
+# `recordings` there and belongs to no row is deleted.
+
+MEDIA_ROOT = Path(env.str("MEDIA_ROOT", str(BASE_DIR / "var" / "media")))
+if STORAGE_BACKEND := env.str("STORAGE_BACKEND", ""):
+    _storage = {"BACKEND": STORAGE_BACKEND, "OPTIONS": env.json("STORAGE_OPTIONS", default={})}
+else:
+    _private = {"file_permissions_mode": 0o600, "directory_permissions_mode": 0o700}
+    _storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": _private}
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": _storage,
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
 
 # --- Mail, files, language
 
@@ -314,12 +336,18 @@ USER_STATS = "environments.selectors.user_stats"
 IS_KNOWN_REGION = "environments.catalogue.is_known_region"
 ACCOUNT_CLOSERS = [  # what goes before an account is anonymised
     "environments.services.environments_delete_all",
+    "terminals.recordings.recordings_delete_all",
     "accounts.google.google_unlink",
 ]
 SSH_KEYS_CHANGED = ["environments.changes.environments_keys_changed"]  # who lets a user's keys in
 # What a machine has to say of a template: check(template) gives sentences, preview(template) its size and text.
 TEMPLATE_CHECK = "environments.set_up.preview.check_template"
 TEMPLATE_PREVIEW = "environments.set_up.preview.template_preview"
+# More of what is done now and then by one of all processes: (seconds between two runs, the async function).
+UPKEEP_JOBS = {
+    "recordings": (60.0, "terminals.recording_upkeep.recordings_pruned"),
+    "recording-orphans": (86400.0, "terminals.recording_upkeep.orphans_deleted"),
+}
 READINESS_CHECKS = {"cloud_api": "environments.cloudapi.is_reachable"}
 
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None

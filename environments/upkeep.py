@@ -10,6 +10,7 @@ import structlog
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.core.cache import cache
+from django.utils.module_loading import import_string
 
 from devpocket.tasks import TaskOwner
 from environments import cloudapi, firewall, reaper
@@ -43,12 +44,19 @@ async def keys_forgotten() -> None:
     await database_sync_to_async(idempotency_keys_prune)()
 
 
+Job = Callable[[], Awaitable[None]]
+
 # Name: (seconds between two runs, over all processes; the job).
-JOBS: dict[str, tuple[float, Callable[[], Awaitable[None]]]] = {
+JOBS: dict[str, tuple[float, Job]] = {
     "firewall": (600.0, firewall_kept),
     "reaper": (3600.0, cloud_reaped),
     "idempotency-keys": (3600.0, keys_forgotten),
 }
+
+
+def all_jobs() -> dict[str, tuple[float, Job]]:
+    """Those of the apps above this one too, which settings.UPKEEP_JOBS names."""
+    return JOBS | {name: (every_s, import_string(path)) for name, (every_s, path) in settings.UPKEEP_JOBS.items()}
 
 
 class Upkeep:
@@ -56,16 +64,17 @@ class Upkeep:
 
     async def run(self) -> None:
         """Until cancelled."""
+        jobs = all_jobs()
         while True:
             try:
-                for name, (every_s, job) in JOBS.items():
+                for name, (every_s, job) in jobs.items():
                     if await asyncio.to_thread(cache.add, f"job:{name}", True, every_s):
                         await self._do(name, job)
             except Exception:  # the cache may be away for a while
                 log.exception("upkeep_failed")
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _do(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
+    async def _do(self, name: str, job: Job) -> None:
         try:
             async with asyncio.timeout(JOB_LIMIT_S):
                 await job()

@@ -17,8 +17,8 @@ from django.utils.html import format_html
 from accounts.admin import ReadOnlyAdmin
 from devpocket.errors import DomainError
 from environments.admin import SECRETS, link
-from terminals import presence, shares
-from terminals.models import OpenTerminal, TerminalShare
+from terminals import presence, recordings, shares
+from terminals.models import OpenTerminal, Recording, TerminalShare
 
 
 @admin.register(TerminalShare)
@@ -160,3 +160,29 @@ class OpenTerminalAdmin(ReadOnlyAdmin):
             "media": self.media,
         }
         return TemplateResponse(request, "terminals/admin_terminate.html", context)
+
+
+@admin.register(Recording)
+class RecordingAdmin(ReadOnlyAdmin):
+    """What was recorded, never what is in it. Deleting one deletes its file."""
+
+    list_display = [
+        *("started_at", "owner", "environment_name", "session", "state", "duration_s", "size_bytes", "ended_at"),
+    ]
+    list_filter = ["state", "started_at"]
+    list_select_related = ["owner"]
+    search_fields = ["id", "environment__id", "environment_name", "owner__username", "owner__email"]
+    exclude = ["file"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Recording]:
+        secrets = ("owner__password", *(f"environment__{name}" for name in SECRETS))
+        return super().get_queryset(request).defer(*secrets)
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return request.user.has_perm("terminals.delete_recording")
+
+    def delete_model(self, request: HttpRequest, obj: Recording) -> None:
+        recordings.recordings_delete(Recording.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Recording]) -> None:
+        recordings.recordings_delete(queryset)
