@@ -185,4 +185,5 @@ class RecordingAdmin(ReadOnlyAdmin):
         recordings.recordings_delete(Recording.objects.filter(pk=obj.pk))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Recording]) -> None:
-        recordings.recordings_delete(queryset)
+        ids = [recording.pk for recording in queryset]  # a search joins, and rows of joins can't be locked
+        recordings.recordings_delete(Recording.objects.filter(pk__in=ids))

@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 State = Recording.State
 T = TypeVar("T")
 
-WAITING_MAX_BYTES = 1024 * 1024  # what the disk may be behind
+WAITING_MAX_BYTES = 2 * 1024 * 1024  # what the disk may be behind; memory is three times that at the very most
 SOON_BYTES = 64 * 1024  # so much isn't gathered any longer
 GATHER_S = 0.5  # how long output may wait to be written together; a crash loses no more
 JOIN_S = 0.005  # output of the same moment is one event

@@ -185,7 +185,7 @@ async def test_a_slow_disk_ends_the_recording_and_memory_does_not_grow(places: P
     await recorder.aclose()
     cast = await cast_of(recorder)
     assert len(cast.text) >= WAITING_MAX_BYTES - len(FLOOD)
-    assert (FLOOD * 200).decode().startswith(cast.text)  # from the beginning on, without a gap
+    assert (FLOOD * 400).decode().startswith(cast.text)  # from the beginning on, without a gap
     assert (await row_of(recorder)).state == State.LIMITED
 
 
