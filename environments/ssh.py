@@ -113,6 +113,7 @@ class SSHPool:
     """Connections by target. Each is dialled once however many ask, and closed IDLE_CLOSE_S after its last use."""
 
     def __init__(self, *, idle_close_s: float = IDLE_CLOSE_S) -> None:
+        self.on_dialled: Callable[[BaseException | None], None] = lambda error: None  # told how each dial went
         self._idle_close_s = idle_close_s
         self._slots: dict[Target, _Slot] = {}
         self._abandoned: set[asyncio.Future[Any]] = set()
@@ -140,8 +141,10 @@ class SSHPool:
 
     def _dialled(self, slot: _Slot, task: asyncio.Task[asyncssh.SSHClientConnection]) -> None:
         slot.dialling = None
-        if not task.cancelled() and task.exception() is None:
-            slot.connection = task.result()
+        if not task.cancelled():
+            self.on_dialled(task.exception())
+            if task.exception() is None:
+                slot.connection = task.result()
         self._rest(slot)
 
     def _released(self, slot: _Slot) -> None:

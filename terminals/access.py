@@ -1,14 +1,14 @@
-"""Who may open a terminal, where to: the checks of contract 9.1 in their order, and what they found."""
+"""Who may open a socket, where to: the checks of contract 9.1 in their order, and what they found. Sync."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import parse_qs
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 
+from accounts.models import Session
 from accounts.selectors import get_session_by_access_token, is_session_live
 from devpocket.errors import DomainError
 from environments.connections import target_for
@@ -16,7 +16,11 @@ from environments.lifecycle import BECOMING_READY, Phase
 from environments.models import Environment
 from environments.selectors import environments_of
 from environments.ssh import Target
-from terminals.protocol import ResumePoint, parse_resume
+from terminals.errors import ShareEnded
+from terminals.handshake import Handshake
+from terminals.models import Mode, TerminalShare
+from terminals.shares import is_share_live, share_open
+from terminals.tickets import ticket_redeem
 from terminals.tmux import SESSION_NAME
 
 
@@ -39,65 +43,89 @@ TOO_MANY_CONNECTIONS = (
 )
 NOT_RUNNING = ("environment_not_running", "Environment not running", "This environment is not running.")
 SESSION_REVOKED = ("session_revoked", "Session revoked", "You were signed out.")
+TERMINATED = ("session_revoked", "Session revoked", "An operator has closed this terminal.")
+SHARE_ENDED = ("share_ended", "Session revoked", "This link doesn't open anything any more. Ask for a new one.")
+BAD_SESSION = (
+    "invalid_session",
+    "Invalid session name",
+    "A session's name has 1 to 32 lower-case letters, digits and hyphens.",
+)
 RATE_LIMITED = ("rate_limited", "Rate limit exceeded", "Too much input at once.")
 
 
 @dataclass(frozen=True, slots=True)
-class Handshake:
-    """What a client asks for when it connects. `subprotocol`: the one to confirm, if any."""
-
-    token: str = field(repr=False)
-    environment_id: str
-    session: str | None
-    resume: ResumePoint | None
-    origin: str | None
-    subprotocol: str | None
-
-
-def read_handshake(scope: dict[str, Any]) -> Handshake:
-    """From the ASGI scope. The token comes in the query, else the header, else the sub-protocols `bearer, <jwt>`."""
-    query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
-    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-    scheme, _, credentials = headers.get(b"authorization", "").partition(" ")
-    offered = list(scope.get("subprotocols", []))
-    by_protocol = offered[1] if len(offered) > 1 and offered[0] == "bearer" else ""
-    return Handshake(
-        token=query.get("token") or (credentials.strip() if scheme.lower() == "bearer" else "") or by_protocol,
-        environment_id=scope["url_route"]["kwargs"]["environment_id"],
-        session=query.get("session"),
-        resume=parse_resume(query.get("stream"), query.get("offset")),
-        origin=headers.get(b"origin"),
-        subprotocol="bearer" if "bearer" in offered else None,
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Access:
-    """A signed-in owner and their environment, as it was when they connected."""
+    """An environment, as it was when somebody came to it: its owner, who has signed in (`session_id`), or a guest with
+    a link (`share`).
+    """
 
-    user_id: UUID
-    session_id: UUID
     environment: Environment
+    session_id: UUID | None = None
+    share: TerminalShare | None = None
+    records: bool = False  # what the owner has set; a guest's terminal is not recorded
+
+    @property
+    def owner_id(self) -> UUID:
+        return self.environment.owner_id
+
+    @property
+    def counts_as(self) -> str:
+        """Whose connections this one is counted with: guests take none of the owner's."""
+        return str(self.owner_id) if self.share is None else f"share.{self.share.pk}"
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it ends by itself."""
+        return None if self.share is None else self.share.expires_at
+
+    @property
+    def is_view(self) -> bool:
+        return self.share is not None and self.share.mode == Mode.VIEW
 
 
-def check_access(handshake: Handshake) -> Access:
-    """Token, origin, user, ownership. Sync. Raises: Refused."""
+def check_access(handshake: Handshake, *, admits_guests: bool) -> Access:
+    """Token, ticket or link; origin, user, ownership. Raises: Refused."""
     if handshake.origin is not None and not _is_origin_allowed(handshake.origin):
         raise Refused(*AUTHENTICATION_FAILED)
-    try:
-        session = get_session_by_access_token(handshake.token)
-    except DomainError as error:
-        raise Refused(*AUTHENTICATION_FAILED) from error
+    if handshake.share and admits_guests:
+        return _guests_access(handshake)
+    session = _signed_in(handshake)
     if handshake.session is not None and not SESSION_NAME.match(handshake.session):
-        raise Refused(*ENVIRONMENT_NOT_FOUND)
-    try:
-        environment_id = UUID(handshake.environment_id)
-    except ValueError as error:
-        raise Refused(*ENVIRONMENT_NOT_FOUND) from error
-    environment = environments_of(session.user_id).filter(pk=environment_id).first()
+        raise Refused(*BAD_SESSION)
+    environment = environments_of(session.user_id).filter(pk=_environment_id(handshake)).first()
     if environment is None:
         raise Refused(*ENVIRONMENT_NOT_FOUND)
-    return Access(session.user_id, session.pk, environment)
+    return Access(environment, session_id=session.pk, records=session.user.record_terminals)
+
+
+def _signed_in(handshake: Handshake) -> Session:
+    if not handshake.token and handshake.ticket:
+        session = ticket_redeem(handshake.ticket)
+        if session is None:
+            raise Refused(*AUTHENTICATION_FAILED)
+        return session
+    try:
+        return get_session_by_access_token(handshake.token)
+    except DomainError as error:
+        raise Refused(*AUTHENTICATION_FAILED) from error
+
+
+def _guests_access(handshake: Handshake) -> Access:
+    """The link decides; all else that is asked for may only be less than it gives."""
+    try:
+        share = share_open(handshake.share)
+    except ShareEnded as error:
+        raise Refused(*SHARE_ENDED) from error
+    if share.environment_id != _environment_id(handshake):
+        raise Refused(*ENVIRONMENT_NOT_FOUND)
+    return Access(share.environment, share=share)
+
+
+def _environment_id(handshake: Handshake) -> UUID:
+    try:
+        return UUID(handshake.environment_id)
+    except ValueError as error:
+        raise Refused(*ENVIRONMENT_NOT_FOUND) from error
 
 
 def _is_origin_allowed(origin: str) -> bool:
@@ -106,9 +134,9 @@ def _is_origin_allowed(origin: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How an open socket's sign-in and environment are now. `environment` None: its row is gone."""
+    """How an open socket's sign-in (or link) and environment are now. `environment` None: its row is gone."""
 
-    is_session_live: bool
+    is_admitted: bool
     environment: Environment | None
 
     @property
@@ -121,13 +149,15 @@ class Standing:
 
 
 def look_again(access: Access) -> Standing:
-    """Sync. A deleted environment is still given, with its last phase, for the status that tells of it."""
-    rows = environments_of(access.user_id, with_terminated=True)
+    """A deleted environment is still given, with its last phase, for the status that tells of it."""
+    rows = environments_of(access.owner_id, with_terminated=True)
     environment = rows.filter(pk=access.environment.pk).first()
+    if access.share is not None:
+        return Standing(is_share_live(access.share.pk), environment)
     return Standing(is_session_live(access.session_id), environment)
 
 
 def find_target(access: Access) -> Target | None:
-    """How to reach the environment's machine; None while it doesn't run. Sync."""
-    running = environments_of(access.user_id).filter(pk=access.environment.pk, phase=Phase.RUNNING).first()
+    """How to reach the environment's machine; None while it doesn't run."""
+    running = environments_of(access.owner_id).filter(pk=access.environment.pk, phase=Phase.RUNNING).first()
     return None if running is None else target_for(running)

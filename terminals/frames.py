@@ -11,6 +11,8 @@ from devpocket.times import time_text
 from environments.lifecycle import COMPAT_STATUS, Phase
 from environments.models import Environment
 
+PLAIN = "plain"  # in place of a session's name, where there is no tmux
+
 
 def encode(frame: dict[str, Any]) -> str:
     return orjson.dumps(frame).decode()
@@ -20,8 +22,21 @@ def now_text() -> str:
     return time_text(datetime.now(UTC))
 
 
-def welcome(environment: Environment, *, session: str, stream: dict[str, Any] | None) -> str:
-    """First frame, once. `stream` {"id", "offset"}: where the output begins; None while there is no PTY yet."""
+def welcome(
+    environment: Environment,
+    *,
+    session: str,
+    stream: dict[str, Any] | None,
+    is_view: bool = False,
+    is_guest: bool = False,
+    recording: dict[str, str] | None = None,
+    input_seq: int = 0,
+) -> str:
+    """First frame, once. `stream` {"id", "offset"}: where the output begins; None while there is no PTY yet.
+
+    `session`: tmux's name, or "plain". `recording` {"id"}. `input_seq`: the client's last numbered input that was
+    applied. A guest is not told the machine's address.
+    """
     phase = Phase(environment.phase)
     return encode(
         {
@@ -33,6 +48,11 @@ def welcome(environment: Environment, *, session: str, stream: dict[str, Any] | 
             "user": "devpocket",
             "session": session,
             "stream": stream,
+            "mode": "view" if is_view else "write",
+            "tmux": session != PLAIN,
+            "guest": is_guest,
+            "recording": recording,
+            "input_seq": input_seq,
             "environment": {
                 "id": str(environment.pk),
                 "name": environment.name,
@@ -42,8 +62,8 @@ def welcome(environment: Environment, *, session: str, stream: dict[str, Any] | 
                 "phase": str(phase),
                 "installation_completed": environment.installation_completed,
                 "pty_enabled": stream is not None,
-                "droplet_id": environment.droplet_id,
-                "droplet_ip": environment.droplet_ip,
+                "droplet_id": None if is_guest else environment.droplet_id,
+                "droplet_ip": None if is_guest else environment.droplet_ip,
                 "region": environment.region,
                 "size": environment.size,
                 "installed_tools": {},
@@ -71,6 +91,25 @@ def info(code: str, message: str, **more: Any) -> str:
     return encode({"type": "info", "code": code, "message": message, **more})
 
 
+def reattached(
+    *, stream: dict[str, Any] | None, is_new_session: bool, recording: dict[str, str] | None, input_seq: int
+) -> str:
+    """Another stream from here on. `is_new_session`: the shell of the one that was asked for has ended."""
+    message = "The session had ended; this is a new one." if is_new_session else "Connected."
+    more = {"is_new_session": is_new_session, "recording": recording, "input_seq": input_seq}
+    return info("reattached", message, stream=stream, **more)
+
+
+def lost_output(missed: int, *, stream: dict[str, Any] | None) -> str:
+    """`missed` bytes were forgotten before the client could have them; it goes on at `stream`."""
+    return info("lost_output", f"{missed} bytes of output are lost.", bytes=missed, stream=stream)
+
+
+def caught_up(*, stream: dict[str, Any] | None) -> str:
+    """For a client that counts the bytes itself: some of those that were repeated were left out."""
+    return info("caught_up", "This is live.", stream=stream)
+
+
 def idle_warning(environment: Environment, stops_at: datetime) -> str:
     """The environment will be stopped at `stops_at`, for nobody seems to use it."""
     message = f"{environment.name} will be stopped at {stops_at:%H:%M} UTC unless it is used."
@@ -88,3 +127,8 @@ def pong() -> str:
 def output(text: str, offset: int) -> str:
     """`offset`: bytes of the stream up to the end of this text."""
     return encode({"type": "output", "data": text, "offset": offset})
+
+
+def ack(seq: int) -> str:
+    """Input up to this number was applied."""
+    return encode({"type": "ack", "seq": seq})

@@ -8,13 +8,23 @@ from typing import Any
 
 COLS_MAX, ROWS_MAX = 500, 200
 INPUT_MAX_BYTES = 64 * 1024
+SEQ_MAX = 2**53 - 1  # what every JSON library can count to exactly
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """Bytes for the PTY, unchanged."""
+    """Bytes for the PTY, unchanged. `seq`: the client's number for them; 0 for none."""
 
     data: bytes
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key by its name: what it sends depends on what the program has asked for. `seq` as with input."""
+
+    name: str
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,10 @@ class BadFrame(Exception):
         self.code, self.message = code, message
 
 
-def parse_frame(raw: str | bytes) -> Input | Resize | Ping | Ignored:
+Frame = Input | Key | Resize | Ping | Ignored
+
+
+def parse_frame(raw: str | bytes) -> Frame:
     """Turn one client frame (JSON, as text or bytes) into a command. Total: returns or raises BadFrame."""
     try:
         frame = json.loads(raw)
@@ -56,19 +69,35 @@ def parse_frame(raw: str | bytes) -> Input | Resize | Ping | Ignored:
         return _input(frame)
     if kind == "resize":
         return _resize(frame)
+    if kind == "key":
+        return _key(frame)
     if kind == "ping":
         return Ping()
     raise BadFrame("unknown_type", "This type of message is not known.")
 
 
 def _input(frame: dict[str, Any]) -> Input | Ignored:
-    data = frame.get("data")
+    data, seq = frame.get("data"), _seq(frame)
     if not isinstance(data, str):
         raise BadFrame("invalid_message", "data must be a text.")
     encoded = data.encode("utf-8", "replace")  # half a surrogate pair is no character
     if len(encoded) > INPUT_MAX_BYTES:
         raise BadFrame("invalid_message", "data is longer than 64 KiB.")
-    return Input(encoded) if encoded else Ignored()
+    return Input(encoded, seq) if encoded or seq else Ignored()
+
+
+def _key(frame: dict[str, Any]) -> Key:
+    name, seq = frame.get("key"), _seq(frame)
+    if not isinstance(name, str):
+        raise BadFrame("invalid_message", "key must be a text.")
+    return Key(name, seq)
+
+
+def _seq(frame: dict[str, Any]) -> int:
+    seq = frame.get("seq", 0)
+    if isinstance(seq, bool) or not isinstance(seq, int) or not 0 <= seq <= SEQ_MAX:
+        raise BadFrame("invalid_message", "seq must be a whole number from 1 to 2^53 - 1.")
+    return seq
 
 
 def _resize(frame: dict[str, Any]) -> Resize | Ignored:

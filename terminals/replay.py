@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 
 class ReplayBuffer:
-    """Keeps the newest `limit` bytes; `start` and `end` are offsets in bytes since the stream began."""
+    """Keeps the newest `limit` bytes; `start` and `end` are offsets in bytes since the stream began.
 
-    def __init__(self, limit: int) -> None:
+    `on_forget` is given what is forgotten, in its order.
+    """
+
+    def __init__(self, limit: int, on_forget: Callable[[bytes], None] | None = None) -> None:
         self.limit = limit
+        self._on_forget = on_forget
         self.start = self.end = 0
         self._chunks: deque[bytes] = deque()
 
@@ -24,12 +29,13 @@ class ReplayBuffer:
             oldest = self._chunks[0]
             if len(oldest) <= surplus:
                 self._chunks.popleft()
-                surplus -= len(oldest)
-                self.start += len(oldest)
             else:
                 self._chunks[0] = oldest[surplus:]
-                self.start += surplus
-                surplus = 0
+                oldest = oldest[:surplus]
+            surplus -= len(oldest)
+            self.start += len(oldest)
+            if self._on_forget is not None:
+                self._on_forget(oldest)
 
     def since(self, offset: int, most: int | None = None) -> tuple[int, bytes]:
         """Bytes from `offset` on, `most` of them at most, and the offset of the first: later, if it was forgotten."""

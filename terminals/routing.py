@@ -5,8 +5,9 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from terminals.consumers import TerminalConsumer, UnknownConsumer
+from terminals.consumers import TerminalConsumer
 from terminals.log_consumer import LogsConsumer
+from terminals.sockets import UnknownConsumer
 
 websocket_application: Any = URLRouter(
     [

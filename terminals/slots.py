@@ -1,11 +1,9 @@
-"""How many WebSockets a user has open over all processes, counted in the cache with an end (contract section 9.6).
+"""How many WebSockets a user or a guest link has open over all processes (contract 9.6), in the cache with an end.
 
 A slot is a key taken by `add`, which one caller wins. Its holder renews it; a crashed process's slots free themselves.
 """
 
 from __future__ import annotations
-
-from uuid import UUID
 
 from django.conf import settings
 from django.core.cache import cache
@@ -14,10 +12,12 @@ SLOT_S = 90  # a crash frees its slots by then
 RENEW_S = 30
 
 
-def slot_take(user_id: UUID, connection_id: str) -> str | None:
-    """The key of a free slot, now taken; None where all are in use."""
+def slot_take(owner: str, connection_id: str) -> str | None:
+    """The key of a free slot of `owner` (whoever the connections are counted for), now taken; None where all are in
+    use.
+    """
     for number in range(settings.WS_CONNECTIONS_PER_USER):
-        key = f"ws-slot:{user_id}:{number}"
+        key = f"ws-slot:{owner}:{number}"
         if cache.add(key, connection_id, SLOT_S):
             return key
     return None

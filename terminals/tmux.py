@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from environments.cloud_init import TMUX_CONF
+from environments.cloud_init import SHELL_COMMAND, TMUX_CONF
 
 SESSION_NAME = re.compile(r"[a-z0-9-]{1,32}\Z")
 
@@ -13,6 +13,7 @@ _ROOT = "${DEVPOCKET_ROOT:-}"  # empty on a real droplet
 # The tmux server of the user, its socket in the home directory unless the machine says otherwise. The environment's
 # variables are none of its business: the shell in its window reads them (cloud_init.SHELL_SCRIPT).
 _PRELUDE = 'export LANG=C.UTF-8 TMUX_TMPDIR="${TMUX_TMPDIR:-$HOME/.tmux}"; mkdir -p -m 700 "$TMUX_TMPDIR"; '
+_TMUX = f'tmux -u -f "{_ROOT}{TMUX_CONF}"'
 
 
 def session_name(environment_id: str, name: str | None) -> str:
@@ -26,7 +27,19 @@ def session_name(environment_id: str, name: str | None) -> str:
 
 def attach_command(session: str) -> str:
     """Create the session, or attach to it as it is."""
-    return f'{_PRELUDE}exec tmux -u -f "{_ROOT}{TMUX_CONF}" new-session -A -s {shlex.quote(session)}'
+    return f"{_PRELUDE}exec {_TMUX} new-session -A -s {shlex.quote(session)}"
+
+
+def view_command(session: str) -> str:
+    """As attach_command(), for one who only looks: nothing they send is typed, and their window's size is not used."""
+    name = shlex.quote(session)
+    ensure = f"{_TMUX} new-session -d -s {name} 2>/dev/null"
+    return f"{_PRELUDE}{ensure}; exec {_TMUX} attach-session -f read-only,ignore-size -t ={name}"
+
+
+def shell_command() -> str:
+    """A login shell without tmux, as tmux's windows have it."""
+    return f'{_PRELUDE}cd; exec "{_ROOT}{SHELL_COMMAND}"'
 
 
 # Numbers first: whatever a session is called, it is the rest of the line.

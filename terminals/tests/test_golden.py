@@ -16,7 +16,7 @@ from environments.log_lines import Level, Line, Source
 from environments.models import Environment
 from terminals import frames, log_frames
 from terminals.log_protocol import parse_logs_frame
-from terminals.protocol import Input, Ping, Resize, parse_frame
+from terminals.protocol import Input, Key, Ping, Resize, parse_frame
 from terminals.tmux import session_name
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, 123456, UTC)
@@ -55,15 +55,25 @@ def test_what_the_server_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "now_text", lambda: time_text(NOW))
     running = first(phase="running", progress=100, installation_completed=True)
     installing = first(phase="installing", progress=42, status_message="Installing core tools")
+    later = {"id": "i_tZks1AZCqNi7XU", "offset": 2400123}
     said = [
         frames.welcome(
-            running, session=session_name(str(ENVIRONMENT_ID), None), stream={"id": "i_tZks1AZCqNi7XU", "offset": 0}
+            running,
+            session=session_name(str(ENVIRONMENT_ID), None),
+            stream={"id": "i_tZks1AZCqNi7XU", "offset": 0},
+            recording={"id": "0b5e7f2a-3a52-4a9b-8c57-6d1f1f6f8a10"},
         ),
         frames.output("42\r\n", 1187),
+        frames.ack(17),
         frames.status_update(installing),
-        frames.info("reattached", "Connected.", stream={"id": "Q8WFJp7MPEzywWL-", "offset": 0}),
+        frames.reattached(
+            stream={"id": "Q8WFJp7MPEzywWL-", "offset": 0}, is_new_session=False, recording=None, input_seq=17
+        ),
+        frames.lost_output(70210, stream=later),
+        frames.caught_up(stream=later),
         frames.idle_warning(running, NOW + timedelta(minutes=10)),
         frames.error("terminal_not_ready", "The terminal is not ready yet."),
+        frames.error("rate_limited", "Too much at once.", retry_after=2),
         frames.pong(),
     ]
     assert examples("From the server") == [json.loads(text) for text in said]
@@ -71,7 +81,7 @@ def test_what_the_server_says(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_a_client_says() -> None:
     understood = [parse_frame(json.dumps(frame)) for frame in examples("From the client")]
-    assert understood == [Input(b"ls\r"), Resize(100, 30), Ping()]
+    assert understood == [Input(b"ls\r"), Input(b"make\r", 17), Key("ctrl-c"), Resize(100, 30), Ping()]
 
 
 def test_what_the_logs_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from environments.ssh import SSHPool, SSHUnavailable
 from environments.tests.sshd import Machine, Process, eventually, flood
 from terminals import hub as hub_module
-from terminals.hub import FRAME_MAX_BYTES, LINGERING_MAX, REPLAY_BYTES, Hub, Viewer
+from terminals.hub import LINGERING_MAX, Hub
 from terminals.protocol import ResumePoint
 from terminals.replay import ReplayBuffer
+from terminals.stream import REPLAY_BYTES, TEXT_MAX_BYTES, Place, Viewer
 
 HOME = uuid.uuid4()
+PLACE = Place(HOME, "s")
 
 
 class Recording:
@@ -38,11 +40,11 @@ class Recording:
 async def read_all(chunks: list[bytes], start: int = 0) -> list[tuple[str, int]]:
     """What a viewer is given when the bytes come in these chunks, each after it has read all before."""
     stream: Any = Recording()
-    viewer = Viewer(stream, start)
+    viewer = Viewer(stream, start, is_replay=False)
     given: list[tuple[str, int]] = []
 
     async def follow() -> None:
-        async for piece in viewer.follow():
+        async for piece in viewer.follow_text():
             given.append(piece)
 
     reading = asyncio.create_task(follow())
@@ -75,7 +77,7 @@ def test_long_text_comes_in_frames_of_16_kib_and_whole_characters(unit: bytes, s
     whole = b"x" * shift + unit * 9000
     given = asyncio.run(read_all([whole]))
     assert "".join(text for text, _ in given) == whole.decode(errors="replace")
-    assert max(len(text.encode()) for text, _ in given) <= FRAME_MAX_BYTES
+    assert max(len(text.encode()) for text, _ in given) <= TEXT_MAX_BYTES
 
 
 @given(st.text(min_size=1, max_size=50), st.data())
@@ -124,14 +126,14 @@ async def talk(process: Process) -> None:
             process.stdout.write(line)
 
 
-async def opened(hub: Hub, machine: Machine, session: str = "s", **options: Any) -> Viewer:
-    return await hub.open(HOME, session, target=machine.target(), command="shell", **options)
+async def opened(hub: Hub, machine: Machine, session: str | None = "s", **options: Any) -> Viewer:
+    return await hub.open(Place(HOME, session), target=machine.target(), command="shell", **options)
 
 
 async def read_until(viewer: Viewer, expected: str) -> str:
     shown = ""
     async with asyncio.timeout(5):
-        async for text, _ in viewer.follow():
+        async for text, _ in viewer.follow_text():
             shown += text
             if expected in shown:
                 return shown
@@ -153,20 +155,20 @@ async def test_the_end_of_the_shell_is_seen(hub: Hub, machine: Machine) -> None:
     viewer = await opened(hub, machine)
     viewer.stream.write(b"exit 3\n")
     async with asyncio.timeout(5):
-        assert [piece async for piece in viewer.follow()] == []
+        assert [piece async for piece in viewer.follow_text()] == []
     assert viewer.stream.shell_exited
     assert viewer.stream.exit_status == 3
     viewer.stream.write(b"into nothing")
     viewer.stream.resize(10, 10)
     hub.leave(viewer)
-    assert hub.resume(HOME, "s", point(viewer)) is None
+    assert hub.resume(PLACE, point(viewer)) is None
 
 
 async def test_a_broken_connection_is_no_end_of_the_shell(hub: Hub, machine: Machine) -> None:
     viewer = await opened(hub, machine)
     machine.break_connections()
     async with asyncio.timeout(5):
-        assert [piece async for piece in viewer.follow()] == []
+        assert [piece async for piece in viewer.follow_text()] == []
     assert not viewer.stream.shell_exited
     hub.leave(viewer)
 
@@ -189,7 +191,7 @@ async def test_a_returning_viewer_goes_on_with_the_next_byte(hub: Hub, machine: 
     hub.leave(viewer)
     viewer.stream.write(b"two\n")
     await eventually(lambda: viewer.stream.replay.end == 8)
-    again = hub.resume(HOME, "s", point(viewer))
+    again = hub.resume(PLACE, point(viewer))
     assert again is not None
     assert await read_until(again, "\n") == "two\n"
     hub.leave(again)
@@ -198,19 +200,19 @@ async def test_a_returning_viewer_goes_on_with_the_next_byte(hub: Hub, machine: 
 async def test_only_ones_own_stream_and_bytes_that_exist_are_resumed(hub: Hub, machine: Machine) -> None:
     viewer = await opened(hub, machine)
     stream = viewer.stream.id
-    assert hub.resume(HOME, "other", ResumePoint(stream, 0)) is None
-    assert hub.resume(uuid.uuid4(), "s", ResumePoint(stream, 0)) is None
-    assert hub.resume(HOME, "s", ResumePoint("nonsense", 0)) is None
-    assert hub.resume(HOME, "s", ResumePoint(stream, 1)) is None
+    assert hub.resume(Place(HOME, "other"), ResumePoint(stream, 0)) is None
+    assert hub.resume(Place(uuid.uuid4(), "s"), ResumePoint(stream, 0)) is None
+    assert hub.resume(PLACE, ResumePoint("nonsense", 0)) is None
+    assert hub.resume(PLACE, ResumePoint(stream, 1)) is None
     assert not viewer.replaced
     hub.leave(viewer)
 
 
 async def test_a_second_viewer_takes_the_first_ones_place(hub: Hub, machine: Machine) -> None:
     first = await opened(hub, machine)
-    second = hub.resume(HOME, "s", point(first))
+    second = hub.resume(PLACE, point(first))
     assert second is not None
-    assert [piece async for piece in first.follow()] == []
+    assert [piece async for piece in first.follow_text()] == []
     assert first.replaced
     hub.leave(first)  # which changes nothing for the second
     second.stream.write(b"here\n")
@@ -227,7 +229,7 @@ async def test_a_viewer_that_reads_nothing_stops_the_machine(hub: Hub, machine: 
         await asyncio.sleep(0.002)
     assert viewer.stream.replay.end == held < REPLAY_BYTES / 2
     async with asyncio.timeout(5):
-        async for _, offset in viewer.follow():
+        async for _, offset in viewer.follow_text():
             if offset > 3 * REPLAY_BYTES:
                 break
     hub.leave(viewer)
@@ -238,16 +240,16 @@ async def test_what_was_sent_last_is_kept_however_much_comes_while_nobody_reads(
     machine.serve = flood
     viewer = await opened(hub, machine)
     arrived = 0
-    async for _, offset in viewer.follow():
+    async for _, offset in viewer.follow_text():
         if offset > 2 * REPLAY_BYTES:
             break
         arrived = offset if offset <= 2 * REPLAY_BYTES - 200_000 else arrived
     hub.leave(viewer)
     await eventually(lambda: viewer.stream._is_paused)
     assert viewer.stream.replay.end - viewer.stream.replay.start <= REPLAY_BYTES
-    again = hub.resume(HOME, "s", ResumePoint(viewer.stream.id, arrived))
+    again = hub.resume(PLACE, ResumePoint(viewer.stream.id, arrived))
     assert again is not None
-    text, _ = await anext(again.follow())
+    text, _ = await anext(again.follow_text())
     cycle = "y\r\n" * 10_000
     assert cycle[arrived % 3 :].startswith(text)
     hub.leave(again)
@@ -258,7 +260,7 @@ async def test_few_streams_without_a_viewer_are_kept(hub: Hub, machine: Machine)
     for viewer in viewers:
         hub.leave(viewer)
     await eventually(lambda: machine.open_channels == LINGERING_MAX)
-    kept = [hub.resume(HOME, "s", point(viewer)) for viewer in viewers]
+    kept = [hub.resume(PLACE, point(viewer)) for viewer in viewers]
     assert [viewer is not None for viewer in kept] == [False, False, *[True] * LINGERING_MAX]
 
 
@@ -267,7 +269,7 @@ async def test_all_environments_together_keep_a_limited_number(
 ) -> None:
     monkeypatch.setattr(hub_module, "LINGERING_TOTAL_MAX", 3)
     for _ in range(6):
-        hub.leave(await hub.open(uuid.uuid4(), "s", target=machine.target(), command="shell"))
+        hub.leave(await hub.open(Place(uuid.uuid4(), "s"), target=machine.target(), command="shell"))
     await eventually(lambda: machine.open_channels == 3)
 
 

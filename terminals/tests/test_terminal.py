@@ -27,6 +27,11 @@ async def test_the_welcome_has_the_contracts_shape(phone: Phone, home: Home) -> 
         "user": str,
         "session": str,
         "stream": dict,
+        "mode": str,
+        "tmux": bool,
+        "guest": bool,
+        "recording": type(None),
+        "input_seq": int,
         "environment": dict,
     }
     assert {name: type(value) for name, value in welcome["environment"].items()} == {

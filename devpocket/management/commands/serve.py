@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 SEND_BUFFER_BYTES = 64 * 1024  # of a socket: what a slow phone has still to swallow after Ctrl-C
 WS_MESSAGE_MAX_BYTES = 64 * 1024  # contract 9.1; larger ones close with 1009
-PING_S, PONG_LIMIT_S = 30, 90
 STOP_LIMIT_S = 10
 
 
@@ -29,11 +30,12 @@ class Command(BaseCommand):
         config = uvicorn.Config(
             "devpocket.asgi:application",
             http="httptools",
-            ws="websockets-sansio",
+            ws=WebSocketProtocol,
+            ws_per_message_deflate=settings.WS_COMPRESSION,
             lifespan="on",
             ws_max_size=WS_MESSAGE_MAX_BYTES,
-            ws_ping_interval=PING_S,
-            ws_ping_timeout=PONG_LIMIT_S,
+            ws_ping_interval=settings.WS_PING_SECONDS,
+            ws_ping_timeout=settings.WS_PONG_SECONDS,
             timeout_graceful_shutdown=STOP_LIMIT_S,
             log_config=None,
             access_log=False,  # ours leaves out query strings
@@ -42,6 +44,18 @@ class Command(BaseCommand):
         )
         address = f"http://{options['host']}:{listener.getsockname()[1]}"
         AnnouncedServer(config, lambda: self.stdout.write(f"serving on {address}")).run(sockets=[listener])
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """Closes one that doesn't answer as contract 9.6 says: to uvicorn that is an internal error."""
+
+    def keepalive_timeout(self) -> None:
+        self.stop_keepalive()
+        if not self.close_sent and not self.transport.is_closing():
+            self.conn.send_close(1001, "going away")
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            self.transport.close()
 
 
 class AnnouncedServer(uvicorn.Server):

@@ -17,7 +17,7 @@ from environments.ssh import SSHPool
 from environments.tests.sshd import Machine, eventually
 from templates_catalog.importer import import_templates
 from templates_catalog.models import Template
-from terminals import consumers, slots
+from terminals import consumers, numbered, slots
 from terminals.hub import Hub
 from terminals.tests.consumer.served import WAIT_S, Socket
 from terminals.tests.test_hub import talk
@@ -69,6 +69,7 @@ async def hub(machine: Machine, layer: Any, monkeypatch: pytest.MonkeyPatch) -> 
     pool = SSHPool(idle_close_s=0)
     hub = Hub(pool, resume_s=60)
     monkeypatch.setattr(consumers, "hub", hub)
+    monkeypatch.setattr(numbered, "hub", hub)
     monkeypatch.setattr(consumers, "ATTACH_RETRY_S", 0.01)
     yield hub
     hub.close()
@@ -105,6 +106,10 @@ def home(transactional_db: None, ann: SignIn, machine: Machine) -> Environment:
 @pytest.fixture
 def at(hub: Hub, home: Environment, ann: SignIn) -> Iterator[Callable[..., Any]]:
     """at(): Ann's socket, served. Afterwards none of her slots may still be taken."""
-    yield lambda query="", **options: Socket(home.pk, ann.tokens.access, query, **options).served()
+
+    def served(query: str = "", **options: Any) -> Any:
+        return Socket(home.pk, options.pop("token", ann.tokens.access), query, **options).served()
+
+    yield served
     everybody = range(settings.WS_CONNECTIONS_PER_USER)
-    assert None not in [slots.slot_take(ann.user.pk, f"probe-{number}") for number in everybody]
+    assert None not in [slots.slot_take(str(ann.user.pk), f"probe-{number}") for number in everybody]

@@ -29,15 +29,19 @@ class Socket:
     `stall` makes sending wait, as for a client that reads nothing; `vanish` makes it fail.
     """
 
-    def __init__(self, environment_id: object, token: str, query: str = "", headers: Any = ()) -> None:
+    def __init__(
+        self, environment_id: object, token: str, query: str = "", headers: Any = (), subprotocols: Any = ()
+    ) -> None:
         self.scope = {
             "type": "websocket",
             "path": f"/api/v1/ws/terminal/{environment_id}",
-            "query_string": f"token={token}&{query}".encode(),
+            "query_string": f"token={token}&{query}".encode() if token else query.encode(),
             "headers": list(headers),
-            "subprotocols": [],
+            "subprotocols": list(subprotocols),
         }
         self.sent: list[Frame] = []
+        self.data = b""  # of binary frames
+        self.subprotocol: str | None = None
         self.code: int | None = None
         self.reason = ""
         self.asked_for = 0  # messages the consumer has asked for
@@ -74,12 +78,19 @@ class Socket:
         if message["type"] == "websocket.close":
             self.code, self.reason = message["code"], message["reason"]
             self._inbox.put_nowait({"type": "websocket.disconnect", "code": self.code})
-        elif message["type"] == "websocket.send":
+        elif message["type"] == "websocket.accept":
+            self.subprotocol = message["subprotocol"]
+        elif message.get("bytes") is not None:
+            self.data += message["bytes"]
+        else:
             self.sent.append(json.loads(message["text"]))
         self._news.set()
 
     def say(self, **frame: Any) -> None:
         self._inbox.put_nowait({"type": "websocket.receive", "text": json.dumps(frame)})
+
+    def say_bytes(self, data: bytes) -> None:
+        self._inbox.put_nowait({"type": "websocket.receive", "bytes": data})
 
     def stall(self) -> None:
         self._flowing.clear()

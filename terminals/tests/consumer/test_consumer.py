@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.services import SignIn, session_logout
 from environments.models import Environment
 from environments.tests.sshd import Machine, Process, eventually, flood
-from terminals import consumers, slots
+from terminals import consumers, limits, slots, sockets
 from terminals.hub import Hub
 from terminals.tests.consumer.served import WAIT_S, act, change
 
@@ -38,7 +38,7 @@ async def test_a_shell(at: Any) -> None:
 async def test_a_slow_machine_is_attached_after_the_welcome(
     at: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "WELCOME_LIMIT_S", 0.05)
+    monkeypatch.setattr(sockets, "WELCOME_LIMIT_S", 0.05)
     machine.may_open.clear()
     async with at() as socket:
         welcome = await socket.until_sent(type="welcome")
@@ -126,7 +126,7 @@ async def test_an_unreachable_machine_is_given_up(
     at: Any, home: Environment, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumers, "ATTACH_LIMIT_S", 0.2)
-    monkeypatch.setattr(consumers, "WELCOME_LIMIT_S", 0.05)
+    monkeypatch.setattr(sockets, "WELCOME_LIMIT_S", 0.05)
     settings.DROPLET_SSH_PORT = 1
     async with at() as socket:
         assert await socket.until_closed() == (1011, "internal error")
@@ -138,7 +138,7 @@ async def test_a_bug_closes_with_1011_and_says_nothing(at: Any, monkeypatch: pyt
     def broken(_access: object) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(consumers, "find_target", broken)
+    monkeypatch.setattr(sockets, "find_target", broken)
     async with at() as socket:
         assert await socket.until_closed() == (1011, "internal error")
         assert socket.sent[-1]["code"] == "internal_error"
@@ -149,7 +149,7 @@ async def test_a_database_away_for_a_moment_ends_no_terminal(
     at: Any, home: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = []
-    look = consumers.look_again
+    look = sockets.look_again
 
     def flaky(access: Any) -> Any:
         if len(failures) == 1:
@@ -159,7 +159,7 @@ async def test_a_database_away_for_a_moment_ends_no_terminal(
 
     async with at() as socket:
         await socket.until_sent(type="welcome")
-        monkeypatch.setattr(consumers, "look_again", flaky)
+        monkeypatch.setattr(sockets, "look_again", flaky)
         failures.append(1)
         await get_channel_layer().group_send(f"environment.{home.pk}", {"type": "environment.changed"})
         await eventually(lambda: len(failures) == 2)
@@ -206,7 +206,7 @@ async def test_a_restart_is_waited_out_on_the_same_socket(at: Any, home: Environ
 async def test_a_set_up_behind_the_terminal_is_told_again_and_again_and_its_end_at_once(
     at: Any, home: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "LOOK_WAITING_S", 0.05)
+    monkeypatch.setattr(sockets, "LOOK_OFTEN_S", 0.05)
     await change(home, installation_completed=False, progress=100, status_message="Installing Docker (74 %)")
     async with at() as socket:
         welcome = await socket.until_sent(type="welcome")
@@ -243,10 +243,10 @@ async def test_a_set_up_that_lacks_something_is_told_once(at: Any, home: Environ
 async def test_a_revoked_sign_in_is_cut_off_even_while_nothing_is_read(
     at: Any, ann: SignIn, machine: Machine, monkeypatch: pytest.MonkeyPatch, lost: bool
 ) -> None:
-    monkeypatch.setattr(consumers, "FINISH_LIMIT_S", 0.1)
+    monkeypatch.setattr(sockets, "FINISH_LIMIT_S", 0.1)
     if lost:
         monkeypatch.setattr(slots, "RENEW_S", 0.1)
-        monkeypatch.setattr(consumers.TerminalConsumer, "session_revoked", consumers.TerminalConsumer.disconnect)
+        monkeypatch.setattr(consumers.TerminalConsumer, "session_revoked", lambda socket, event: None)
     machine.serve = flood
     async with at() as socket:
         await socket.until_sent(type="output")
@@ -278,7 +278,7 @@ async def test_a_user_who_is_disabled_is_cut_off(at: Any, ann: SignIn, monkeypat
 async def test_a_client_that_reads_nothing_for_long_is_let_go(
     at: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "SEND_LIMIT_S", 0.1)
+    monkeypatch.setattr(sockets, "SEND_LIMIT_S", 0.1)
     machine.serve = flood
     async with at() as socket:
         await socket.until_sent(type="output")
@@ -307,6 +307,7 @@ async def test_input_that_the_machine_does_not_take_stays_in_the_client(
         await process.wait_closed()
 
     monkeypatch.setattr(consumers, "INPUT_LIMIT_S", 0.3)
+    monkeypatch.setattr(limits, "INPUT_BYTES_BURST", 1 << 30)
     machine.serve = deaf
     async with at() as socket:
         await socket.until_sent(type="welcome")
@@ -341,14 +342,14 @@ async def test_browsers_come_from_allowed_origins_only(
 
 def test_a_slot_is_its_holders_alone(ann: SignIn, settings: Any) -> None:
     settings.WS_CONNECTIONS_PER_USER = 2
-    first, second = slots.slot_take(ann.user.pk, "one"), slots.slot_take(ann.user.pk, "two")
+    first, second = slots.slot_take(str(ann.user.pk), "one"), slots.slot_take(str(ann.user.pk), "two")
     assert first is not None
     assert second is not None
-    assert slots.slot_take(ann.user.pk, "three") is None
+    assert slots.slot_take(str(ann.user.pk), "three") is None
     slots.slot_free(first, "two")
-    assert slots.slot_take(ann.user.pk, "three") is None
+    assert slots.slot_take(str(ann.user.pk), "three") is None
     slots.slot_free(first, "one")
-    assert slots.slot_take(ann.user.pk, "three") == first
+    assert slots.slot_take(str(ann.user.pk), "three") == first
     slots.slot_renew(first, "one")
     slots.slot_free(first, "three")
     slots.slot_renew(second, "two")

@@ -69,7 +69,7 @@ def at(box: Machine, layer: Any, home: Environment, ann: SignIn) -> Iterator[Cal
     """at(): Ann's socket, served. Afterwards none of her slots may still be taken."""
     yield lambda query="", **options: LogsSocket(home, ann.tokens.access, query, **options).served()
     everybody = range(django_settings.WS_CONNECTIONS_PER_USER)
-    assert None not in [slots.slot_take(ann.user.pk, f"probe-{number}") for number in everybody]
+    assert None not in [slots.slot_take(str(ann.user.pk), f"probe-{number}") for number in everybody]
 
 
 class LogsSocket(Socket):
@@ -432,7 +432,7 @@ async def test_browsers_come_from_allowed_origins_only(at: Any, settings: Any) -
 
 async def test_connections_are_counted_with_the_terminals(at: Any, ann: SignIn, settings: Any) -> None:
     settings.WS_CONNECTIONS_PER_USER = 2
-    terminal = slots.slot_take(ann.user.pk, "a terminal")
+    terminal = slots.slot_take(str(ann.user.pk), "a terminal")
     assert terminal is not None
     async with at() as first:
         await first.until_sent(type="welcome")
@@ -445,7 +445,7 @@ async def test_connections_are_counted_with_the_terminals(at: Any, ann: SignIn, 
 async def test_a_revoked_sign_in_ends_it(
     at: Any, ann: SignIn, is_stalled: bool, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("terminals.consumers.FINISH_LIMIT_S", 0.1)
+    monkeypatch.setattr("terminals.sockets.FINISH_LIMIT_S", 0.1)
     async with at() as socket:
         await socket.until_sent(type="installation_complete")
         if is_stalled:
@@ -476,7 +476,7 @@ async def test_a_database_away_for_a_moment_ends_nothing(
     at: Any, home: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = []
-    look = log_consumer.LogsConsumer._look
+    look = log_consumer.LogsConsumer.look
 
     def flaky(self: Any) -> Any:
         if not failures:
@@ -486,7 +486,7 @@ async def test_a_database_away_for_a_moment_ends_nothing(
 
     async with at() as socket:
         await socket.until_sent(type="installation_complete")
-        monkeypatch.setattr(log_consumer.LogsConsumer, "_look", flaky)
+        monkeypatch.setattr(log_consumer.LogsConsumer, "look", flaky)
         await nudge(home)
         await eventually(lambda: bool(failures))
         await act(home, "stop")

@@ -1,0 +1,95 @@
+"""Input that the client numbers: applied once, in order, over cut connections and from one process to the next."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from channels.db import database_sync_to_async
+
+from devpocket.nudges import environment_group
+from terminals import frames
+from terminals.inputs import Applied, applied_store, find_applied
+from terminals.lifespan import hub
+from terminals.stream import Place, Stream
+
+if TYPE_CHECKING:
+    from terminals.sockets import ClientSocket
+
+log = structlog.get_logger(__name__)
+
+TAKE_OVER_LIMIT_S = 1.0  # for another process to say that it applies no more
+TAKE_OVER_LOOK_S = 0.05
+
+
+class NumberedInput:
+    """One socket's. `seq`: the client's number for what was applied last; it goes from a stream to the next."""
+
+    def __init__(self, socket: ClientSocket) -> None:
+        self._socket = socket
+        self.seq = 0
+        self._stream: Stream | None = None
+        self._news = asyncio.Event()
+        self._is_acknowledging = False
+
+    def is_new(self, seq: int) -> bool:
+        """Whether to apply it. What was applied before is only acknowledged again."""
+        if seq and seq <= self.seq:
+            self._acknowledge()
+            return False
+        return True
+
+    def applied(self, stream: Stream, seq: int) -> None:
+        if seq:
+            self.seq = stream.input_seq = seq
+            self._acknowledge()
+
+    def go_on(self, stream: Stream) -> None:
+        """With another stream, or the one that the client has come back to."""
+        self.seq = stream.input_seq = max(self.seq, stream.input_seq)
+        self._stream = stream
+
+    async def take_over(self, stream_id: str, place: Place) -> None:
+        """From a stream that can't be gone on with here. Whoever else has it stops first, and says where."""
+        if (stream := hub.find(stream_id)) is not None and stream.place == place:
+            self.seq = stream.input_seq
+            hub.replace(stream)
+            return
+        channel_layer = self._socket.channel_layer
+        moved = {"type": "stream.moved", "stream": stream_id}
+        await channel_layer.group_send(environment_group(place.environment_id), moved)
+        applied = await database_sync_to_async(find_applied)(stream_id, place)
+        give_up_at = asyncio.get_running_loop().time() + TAKE_OVER_LIMIT_S
+        while applied is not None and not applied.is_final and asyncio.get_running_loop().time() < give_up_at:
+            await asyncio.sleep(TAKE_OVER_LOOK_S)
+            applied = await database_sync_to_async(find_applied)(stream_id, place)
+        self.seq = applied.seq if applied is not None else 0
+
+    def _acknowledge(self) -> None:
+        self._news.set()
+        if not self._is_acknowledging:
+            self._is_acknowledging = True
+            self._socket.start(self._keep_acknowledging, name="acks")
+
+    async def _keep_acknowledging(self) -> None:
+        """What is acknowledged is stored before, so that no other process applies it again. Many at once are one."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            seq = self.seq
+            await self._store(is_final=False)
+            await self._socket.tell(frames.ack(seq))
+
+    async def _store(self, *, is_final: bool) -> None:
+        if self._stream is None or not self._stream.input_seq:
+            return
+        applied = Applied(self._stream.input_seq, is_final)  # another socket of this process may be further
+        try:
+            await database_sync_to_async(applied_store)(self._stream.id, self._stream.place, applied)
+        except Exception:
+            log.exception("terminal_input_not_stored")  # the cache is away: typing goes on without it
+
+    async def aclose(self) -> None:
+        """The socket is gone: nothing more is applied by it."""
+        await self._store(is_final=True)

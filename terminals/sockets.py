@@ -1,0 +1,366 @@
+"""What the terminal's and the logs' WebSockets have in common: who gets in, for how long, and how it ends.
+
+Refusals are told inside the socket: one that is closed before it is accepted reaches the client as a bare HTTP 403,
+and it redials for ever (contract T23).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import structlog
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from devpocket.errors import INTERNAL_ERROR_TEXT
+from devpocket.nudges import environment_group, session_group, share_group
+from devpocket.tasks import TaskOwner
+from environments.services import activity_record
+from environments.ssh import Target
+from terminals import access, counters, frames, slots
+from terminals.access import Access, Refused, Standing, check_access, find_target, look_again
+from terminals.handshake import Handshake, read_handshake
+from terminals.limits import Allowance
+from terminals.models import Mode, OpenTerminal
+from terminals.presence import terminal_closed, terminal_opened
+
+log = structlog.get_logger(__name__)
+
+AUTHENTICATION_LIMIT_S = 30  # contract 9.1
+WELCOME_LIMIT_S = 1.5  # of 2: a machine that takes longer to answer is attached after the welcome
+ACTIVITY_EVERY_S = 60.0  # between two records of one socket that the environment is in use
+LOOK_OFTEN_S = 5.0  # status at least every 10 s while installing (contract 9.3); nudges come sooner
+SEND_LIMIT_S = 120  # a client that takes no output for so long is gone, even if its TCP still answers
+FINISH_LIMIT_S = 5  # what a client that reads slowly gets to hear why it is closed
+CLEAN_UP_LIMIT_S = 10
+NORMAL, POLICY_VIOLATION, INTERNAL_ERROR = 1000, 1008, 1011
+GONE = (OSError, RuntimeError)  # what uvicorn raises where the client, or it itself (1009), has closed the socket
+
+Message = dict[str, Any]
+
+
+class ClientSocket(AsyncWebsocketConsumer):
+    """One client. Its tasks: `serve` admits it and relays to it, `_watch` follows its sign-in and environment,
+    `_hear` takes nudges. Its messages are read one by one, each when what the last one asked for is done, so unread
+    ones wait in the client.
+    """
+
+    kind: ClassVar[OpenTerminal.Kind]
+    admits_guests: ClassVar[bool] = False
+
+    access: Access
+    handshake: Handshake
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tasks = TaskOwner()
+        self.slot: str | None = None
+        self.groups_joined: list[str] = []
+        self.reply: str | None = None  # to the client's last message
+        self.may_read = asyncio.Event()  # set by the welcome, which comes before any reply
+        self.news = asyncio.Event()  # something about this socket's row or sign-in has changed
+        self.noted_at = float("-inf")  # when somebody was last seen to use the environment
+        self.is_activity_new = False  # noted, not yet recorded
+        self.is_closing = False
+        self.allowance = Allowance(
+            time.monotonic(), input_burst=settings.WS_INPUT_BURST, input_per_s=settings.WS_INPUT_RATE
+        )
+        self._sending = asyncio.Lock()
+        self._life: asyncio.Timeout | None = None
+
+    # --- What a kind of socket does
+
+    async def serve(self, welcome_by: float) -> None:
+        """Admit the client and serve it. The welcome is due at `welcome_by`, the loop's time."""
+        raise NotImplementedError
+
+    def take(self, raw: str | bytes) -> None:
+        """One message of the client. Never waits."""
+        raise NotImplementedError
+
+    async def caught_up(self) -> None:
+        """Wait until what the last message asked for is done."""
+
+    def may_stay(self, standing: Standing) -> bool:
+        """Whether the environment is in a phase in which there is something to see."""
+        raise NotImplementedError
+
+    def seen(self, standing: Standing) -> None:
+        """The environment after each look. Never waits."""
+
+    def is_in_use(self) -> bool:
+        """Whether this socket, open as it is, counts as use of the environment."""
+        return False
+
+    def looks_often(self, standing: Standing) -> bool:
+        return False
+
+    def look(self) -> Standing:
+        """Sync: renew the slot, note activity, and read how things are."""
+        if self.slot is not None:
+            slots.slot_renew(self.slot, self.channel_name)
+        if self.is_activity_new:
+            activity_record(environment_id=self.access.environment.pk)
+            self.is_activity_new = False
+        return look_again(self.access)
+
+    async def leave(self) -> None:
+        """Let go of what it holds. Called once, whatever has ended it."""
+
+    # --- From the beginning to the end
+
+    async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
+        """Whatever ends the socket, disconnection, `_end`, the server's own stop or a bug: it is cleaned up after.
+
+        Channels' own loop is left out: it starts a task and hops to a thread for every message, which is most of what
+        a keystroke would cost.
+        """
+        self.scope, self.base_send = scope, send
+        self.channel_layer = get_channel_layer()
+        self.channel_name = await self.channel_layer.new_channel()
+        try:
+            async with asyncio.timeout(None) as life:
+                self._life = life
+                await self._read(receive)
+        except TimeoutError:
+            if not life.expired():
+                raise
+        finally:
+            self._life = None
+            self.is_closing = True
+            await self._clean_up()
+
+    async def _read(self, receive: Callable[[], Awaitable[Message]]) -> None:
+        await receive()  # websocket.connect
+        self.handshake = read_handshake(self.scope)
+        await self.accept(subprotocol=self.handshake.subprotocol)
+        welcome_by = asyncio.get_running_loop().time() + WELCOME_LIMIT_S
+        self.start(self._hear, name="nudges")
+        self.start(self.serve, welcome_by, name="serve")
+        while True:
+            await self.may_read.wait()
+            if self.reply is not None:
+                reply, self.reply = self.reply, None
+                await self.tell(reply)
+            await self.caught_up()
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            self.take(text if text is not None else message["bytes"])
+            await self._slowed_down()
+
+    async def _slowed_down(self) -> None:
+        """Too much is delayed or dropped, and said so once (contract 9.6)."""
+        verdict = self.allowance.verdict
+        if verdict.is_too_long:
+            return await self.refuse(Refused(*access.RATE_LIMITED))
+        if verdict.is_new:
+            retry_after = max(1, math.ceil(verdict.retry_after_s))
+            await self.tell(frames.error("rate_limited", "Too much at once.", retry_after=retry_after))
+        if verdict.wait_s:
+            await asyncio.sleep(verdict.wait_s)
+
+    async def _hear(self) -> None:
+        """Nudges from anywhere. Each has a method of its name, which never waits."""
+        while True:
+            message = await self.channel_layer.receive(self.channel_name)
+            handler = getattr(self, message["type"].replace(".", "_"), None)
+            if handler is not None:
+                handler(message)
+
+    async def _clean_up(self) -> None:
+        """Each step also where one before it has failed."""
+        leave_groups = [self.channel_layer.group_discard(group, self.channel_name) for group in self.groups_joined]
+        steps = [self.tasks.aclose(), self.leave(), database_sync_to_async(self._sign_off)(), *leave_groups]
+        for step in steps:
+            try:
+                async with asyncio.timeout(CLEAN_UP_LIMIT_S):
+                    await step
+            except Exception:
+                log.exception("terminal_clean_up_failed")
+
+    def _sign_off(self) -> None:
+        terminal_closed(channel_name=self.channel_name)
+        if self.slot is not None:
+            slots.slot_free(self.slot, self.channel_name)
+
+    def end(self) -> None:
+        """End this consumer now, whatever its socket does. The server closes the socket then."""
+        self.is_closing = True
+        life, self._life = self._life, None
+        if life is not None:
+            life.reschedule(asyncio.get_running_loop().time())
+
+    # --- Out
+
+    async def tell(self, frame: str | None = None, *, data: bytes | None = None) -> None:
+        """Send a frame; waits while the socket is full. To a client that is gone it is nothing."""
+        async with self._sending:
+            if self.is_closing:
+                return
+            try:
+                async with asyncio.timeout(SEND_LIMIT_S):
+                    await self.send(text_data=frame, bytes_data=data)
+            except GONE:
+                self.end()
+
+    async def refuse(self, refused: Refused) -> None:
+        if not self.may_read.is_set():
+            counters.socket_refused(self.kind, refused.code)
+        await self.finish(POLICY_VIOLATION, refused.reason, frames.error(refused.code, refused.message))
+
+    async def finish(self, code: int, reason: str, last: str | None) -> None:
+        """Send a last frame, close, and end. Nothing is sent after it."""
+        if self.is_closing:
+            return
+        self.is_closing = True
+        try:
+            async with asyncio.timeout(FINISH_LIMIT_S), self._sending:
+                if last is not None:
+                    await self.send(text_data=last)
+                await self.close(code=code, reason=reason)
+        except GONE:
+            pass
+        finally:
+            self.end()
+
+    def start(self, work: Callable[..., Coroutine[None, None, None]], *args: Any, name: str) -> asyncio.Task[None]:
+        """A task of this socket's, which ends with it."""
+        return self.tasks.start(self._guarded(work, *args), name=name)
+
+    async def _guarded(self, work: Callable[..., Coroutine[None, None, None]], *args: Any) -> None:
+        """A bug closes the socket; it never leaves it open with nobody behind it."""
+        try:
+            await work(*args)
+        except Exception:
+            log.exception("terminal_failed")
+            await self.finish(INTERNAL_ERROR, "internal error", frames.error("internal_error", INTERNAL_ERROR_TEXT))
+
+    # --- Getting in
+
+    async def admit(self) -> tuple[Standing, Target | None]:
+        """The checks, in the contract's order (9.1); and how to reach the machine, if it runs. Raises: Refused."""
+        try:
+            async with asyncio.timeout(AUTHENTICATION_LIMIT_S):
+                await database_sync_to_async(self._check)()
+                if self.slot is None:
+                    raise Refused(*access.TOO_MANY_CONNECTIONS)
+                who = self.access
+                assert who.session_id is not None or who.share is not None  # noqa: S101 -- either got it in
+                own = share_group(who.share.pk) if who.share is not None else session_group(who.session_id)
+                # Before looking, so that no change falls in between.
+                for group in (environment_group(who.environment.pk), own):
+                    self.groups_joined.append(group)
+                    await self.channel_layer.group_add(group, self.channel_name)
+                standing, target = await database_sync_to_async(self._sign_on)()
+        except TimeoutError as error:
+            raise Refused(*access.AUTHENTICATION_FAILED) from error
+        if not standing.is_admitted:
+            raise Refused(*self._why_not())
+        if not self.may_stay(standing):
+            raise Refused(*access.NOT_RUNNING)
+        return standing, target
+
+    def _check(self) -> None:
+        self.access = check_access(self.handshake, admits_guests=self.admits_guests)
+        self.slot = slots.slot_take(self.access.counts_as, self.channel_name)
+
+    def _sign_on(self) -> tuple[Standing, Target | None]:
+        standing = look_again(self.access)
+        if not standing.is_admitted or not self.may_stay(standing):
+            return standing, None
+        terminal_opened(
+            channel_name=self.channel_name,
+            kind=self.kind,
+            user_id=None if self.access.share is not None else self.access.owner_id,
+            share_id=None if self.access.share is None else self.access.share.pk,
+            environment_id=self.access.environment.pk,
+            session=self.session_shown(),
+            mode=Mode.VIEW if self.is_view else Mode.WRITE,
+        )
+        return standing, find_target(self.access) if standing.is_running else None
+
+    @property
+    def is_view(self) -> bool:
+        return True
+
+    def session_shown(self) -> str:
+        """tmux's name for what is open here, for operators."""
+        return ""
+
+    def _why_not(self) -> tuple[str, str, str]:
+        return access.SESSION_REVOKED if self.access.share is None else access.SHARE_ENDED
+
+    # --- What happens to the sign-in and the environment meanwhile
+
+    def environment_changed(self, event: Message) -> None:
+        self.news.set()
+
+    def session_revoked(self, event: Message) -> None:
+        self.news.set()
+
+    def share_revoked(self, event: Message) -> None:
+        self.news.set()
+
+    def terminal_terminated(self, event: Message) -> None:
+        self.start(self.refuse, Refused(*access.TERMINATED), name="terminated")
+
+    def note_activity(self) -> None:
+        """The environment is in use: input, output, or a terminal that is open. Recorded once in a while, the first
+        time at once: what nobody has used for long may be about to be stopped.
+        """
+        now = time.monotonic()
+        if now - self.noted_at >= ACTIVITY_EVERY_S:
+            self.noted_at, self.is_activity_new = now, True
+            self.news.set()
+
+    def watch(self, standing: Standing) -> None:
+        self.start(self._watch, standing, name=f"watch-{self.access.environment.pk}")
+
+    async def _watch(self, standing: Standing) -> None:
+        """Look at every nudge, and every few seconds in case one got lost."""
+        while True:
+            try:
+                async with asyncio.timeout(self._pause_s(standing)):
+                    await self.news.wait()
+            except TimeoutError:
+                pass
+            if self.is_in_use():
+                self.note_activity()
+            self.news.clear()
+            try:
+                standing = await database_sync_to_async(self.look)()
+            except Exception:
+                log.exception("terminal_look_failed")
+                continue  # a database that is away for a moment ends no terminal
+            if not standing.is_admitted:
+                return await self.refuse(Refused(*self._why_not()))
+            if standing.environment is None:
+                return await self.refuse(Refused(*access.ENVIRONMENT_NOT_FOUND))
+            if not self.may_stay(standing):
+                status = frames.status_update(standing.environment)
+                return await self.finish(POLICY_VIOLATION, access.NOT_RUNNING[1], status)
+            self.seen(standing)
+
+    def _pause_s(self, standing: Standing) -> float:
+        pause_s = LOOK_OFTEN_S if self.looks_often(standing) else slots.RENEW_S
+        if self.access.ends_at is None:
+            return pause_s
+        return min(pause_s, max(0.1, (self.access.ends_at - datetime.now(UTC)).total_seconds() + 0.1))
+
+
+class UnknownConsumer(AsyncWebsocketConsumer):
+    """A path that isn't one of ours."""
+
+    async def connect(self) -> None:
+        await self.accept()
+        await self.send(text_data=frames.error("not_found", "There is nothing at this address."))
+        await self.close(code=POLICY_VIOLATION, reason="Not found")
