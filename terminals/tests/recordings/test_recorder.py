@@ -56,10 +56,15 @@ async def test_what_a_terminal_says_is_stored_once_it_ends(places: Path, begin: 
     recorder.output("ls €".encode()[:-1])
     recorder.output("€".encode()[-1:] + b"\r\n")
     recorder.resized(120, 40)
-    recorder.output(b"after\xff")
+    recorder.output(b"after\xff\xe2\x82")  # the last character never becomes whole
     await recorder.aclose()
     cast = await cast_of(recorder)
-    assert [event[1:] for event in cast.events] == [("o", "ls €\r\n"), ("r", "120x40"), ("o", "after\ufffd")]
+    assert [event[1:] for event in cast.events] == [
+        ("o", "ls €\r\n"),
+        ("r", "120x40"),
+        ("o", "after\ufffd"),
+        ("o", "\ufffd"),
+    ]
     assert (cast.header["width"], cast.header["height"], cast.header["title"]) == (100, 30, 'Ann\'s "home" 🏠')
     assert abs(cast.header["timestamp"] - time.time()) < 60
     row = await row_of(recorder)
@@ -135,6 +140,18 @@ async def test_at_the_size_limit_it_stops_with_whole_lines(places: Path, begin: 
     await recorder.aclose()
     assert (await cast_of(recorder)).text == "first"
     assert left_in(places) == [f"media/recordings/{recorder.id}.cast"]
+
+
+async def test_the_limit_is_one_for_all_that_is_written(begin: Begin, settings: Any) -> None:
+    settings.RECORDING_MAX_BYTES = 20_000
+    recorder = await begin()
+    async with asyncio.timeout(10):
+        while not recorder._work.done():
+            written = recorder._size_bytes
+            recorder.output(b"x" * 6_000)
+            await eventually(lambda written=written: recorder._size_bytes > written or recorder._work.done())
+    row = await row_of(recorder)
+    assert (row.state, 18_000 < row.size_bytes <= 20_000) == (State.LIMITED, True)
 
 
 async def test_the_last_bytes_count_against_the_limit_too(begin: Begin, settings: Any) -> None:
