@@ -17,6 +17,7 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # Settings that only this step needs; none of them is in the image's environment.
 RUN DEBUG=true SECRET_KEY=build JWT_SIGNING_KEY=build-build-build-build-build-build FIELD_ENCRYPTION_KEYS=build \
     DO_TOKEN=build python manage.py collectstatic --noinput
+RUN mkdir var && chown devpocket var
 USER devpocket
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/health/live', timeout=4)"]

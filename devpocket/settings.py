@@ -350,8 +350,9 @@ TEMPLATE_CHECK = "environments.set_up.preview.check_template"
 TEMPLATE_PREVIEW = "environments.set_up.preview.template_preview"
 # More of what is done now and then by one of all processes: (seconds between two runs, the async function).
 UPKEEP_JOBS = {
-    "recordings": (60.0, "terminals.recording_upkeep.recordings_pruned"),
-    "recording-orphans": (86400.0, "terminals.recording_upkeep.orphans_deleted"),
+    "recordings": (60.0, "terminals.upkeep.recordings_pruned"),
+    "guest-links": (3600.0, "terminals.upkeep.guest_links_pruned"),
+    "recording-orphans": (86400.0, "terminals.upkeep.orphans_deleted"),
 }
 READINESS_CHECKS = {"cloud_api": "environments.cloudapi.is_reachable"}
 

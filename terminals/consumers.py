@@ -289,7 +289,7 @@ class TerminalConsumer(ClientSocket):
                 if data:
                     self.note_activity()
                     counters.output_bytes(len(data))
-                    await self.tell(data=data)
+                    await self.tell_bytes(data)
                 else:
                     await self.tell(frames.caught_up(stream=self._stream_point()))
 
@@ -311,7 +311,7 @@ class TerminalConsumer(ClientSocket):
             return
         counters.replay_gap(viewer.missed)
         if self.handshake.is_binary:
-            await self.tell(data=viewer.lead)
+            await self.tell_bytes(viewer.lead)
         else:
             await self.tell(frames.output(viewer.lead.decode(), viewer.offset))
         await self.tell(frames.lost_output(viewer.missed, stream=self._stream_point()))

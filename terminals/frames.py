@@ -124,9 +124,9 @@ def pong() -> str:
     return encode({"type": "pong", "timestamp": now_text()})
 
 
-def output(text: str, offset: int) -> str:
-    """`offset`: bytes of the stream up to the end of this text."""
-    return encode({"type": "output", "data": text, "offset": offset})
+def output(text: str, offset: int) -> bytes:
+    """`offset`: bytes of the stream up to the end of this text. As bytes, for there is much of it."""
+    return orjson.dumps({"type": "output", "data": text, "offset": offset})
 
 
 def ack(seq: int) -> str:

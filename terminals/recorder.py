@@ -25,7 +25,7 @@ from django.db import Error as DatabaseError
 
 from devpocket.tasks import TaskOwner
 from environments.models import Environment
-from terminals import asciicast, recording_files, recordings
+from terminals import asciicast, counters, recording_files, recordings
 from terminals.models import Recording
 from terminals.recording_files import Kept
 
@@ -150,6 +150,7 @@ class Recorder:
         self._renewing = self._tasks.start(self._renew(), name="recording-renewal")
         self._work = self._tasks.start(self._run(), name="recording")
         _open.add(self)
+        counters.recording_started()
         self._work.add_done_callback(lambda _: _open.discard(self))
 
     # --- Called by the stream: neither waits
@@ -219,6 +220,7 @@ class Recorder:
                 await _in(_writing, WRITE_LIMIT_S, recording_files.work_forget, self.id)
                 log.info("recording_ended", recording=str(self.id), state=self.state)
         finally:
+            counters.recording_ended(State.BROKEN if self.state == State.RECORDING else self.state)
             self._renewing.cancel()
             with suppress(TimeoutError):
                 await _in(_writing, WRITE_LIMIT_S, self._file.close)

@@ -76,9 +76,12 @@ def _told(share: TerminalShare) -> str:
     return f"{share.mode}, session {share.session}" if share.session else str(share.mode)
 
 
-def share_url(token: str) -> str:
-    """Where the guest goes. The token is in the fragment, which no browser sends to a server, and so to no log."""
-    return f"{settings.PUBLIC_URL.rstrip('/')}/t#{token}"
+def share_url(share: TerminalShare, token: str) -> str:
+    """Where the guest goes, with all that their client needs: the environment's id and the token.
+
+    Both are in the fragment, which no browser sends to a server, and so to no log.
+    """
+    return f"{settings.PUBLIC_URL.rstrip('/')}/t#{share.environment_id}.{token}"
 
 
 def share_revoke(*, share_id: UUID, environment_id: UUID, owner_id: UUID | None, actor_id: UUID) -> None:

@@ -22,6 +22,7 @@ from django.conf import settings
 from devpocket.errors import INTERNAL_ERROR_TEXT
 from devpocket.nudges import environment_group, session_group, share_group
 from devpocket.tasks import TaskOwner
+from devpocket.websocket_protocol import UTF8
 from environments.services import activity_record
 from environments.ssh import Target
 from terminals import access, counters, frames, slots
@@ -74,6 +75,7 @@ class ClientSocket(AsyncWebsocketConsumer):
         )
         self._sending = asyncio.Lock()
         self._life: asyncio.Timeout | None = None
+        self._takes_utf8 = False
 
     # --- What a kind of socket does
 
@@ -106,10 +108,13 @@ class ClientSocket(AsyncWebsocketConsumer):
         """Sync: renew the slot, note activity, and read how things are."""
         if self.slot is not None:
             slots.slot_renew(self.slot, self.channel_name)
+        self._record_activity()
+        return look_again(self.access)
+
+    def _record_activity(self) -> None:
         if self.is_activity_new:
             activity_record(environment_id=self.access.environment.pk)
             self.is_activity_new = False
-        return look_again(self.access)
 
     async def leave(self) -> None:
         """Let go of what it holds. Called once, whatever has ended it."""
@@ -123,6 +128,7 @@ class ClientSocket(AsyncWebsocketConsumer):
         a keystroke would cost.
         """
         self.scope, self.base_send = scope, send
+        self._takes_utf8 = UTF8 in scope.get("extensions", {})
         self.channel_layer = get_channel_layer()
         self.channel_name = await self.channel_layer.new_channel()
         try:
@@ -188,6 +194,7 @@ class ClientSocket(AsyncWebsocketConsumer):
                 log.exception("terminal_clean_up_failed")
 
     def _sign_off(self) -> None:
+        self._record_activity()
         terminal_closed(channel_name=self.channel_name)
         if self.slot is not None:
             slots.slot_free(self.slot, self.channel_name)
@@ -201,14 +208,27 @@ class ClientSocket(AsyncWebsocketConsumer):
 
     # --- Out
 
-    async def tell(self, frame: str | None = None, *, data: bytes | None = None) -> None:
-        """Send a frame; waits while the socket is full. To a client that is gone it is nothing."""
+    async def tell(self, frame: str | bytes) -> None:
+        """Send a frame; waits while the socket is full. To a client that is gone it is nothing. Bytes: JSON as well."""
+        if isinstance(frame, str):
+            message = {"type": "websocket.send", "text": frame}
+        elif self._takes_utf8:
+            message = {"type": "websocket.send", "utf8": frame}
+        else:
+            message = {"type": "websocket.send", "text": frame.decode()}
+        await self._send(message)
+
+    async def tell_bytes(self, data: bytes) -> None:
+        """As tell(), in a binary frame."""
+        await self._send({"type": "websocket.send", "bytes": data})
+
+    async def _send(self, message: Message) -> None:
         async with self._sending:
             if self.is_closing:
                 return
             try:
                 async with asyncio.timeout(SEND_LIMIT_S):
-                    await self.send(text_data=frame, bytes_data=data)
+                    await self.base_send(message)
             except GONE:
                 self.end()
 

@@ -3,7 +3,13 @@
 DATABASE_URL and REDIS_URL are left as they are, so that the same tests run on PostgreSQL and Redis.
 """
 
+import atexit
 import os
+import shutil
+import tempfile
+
+_files = tempfile.mkdtemp(prefix="devpocket-tests-")
+atexit.register(shutil.rmtree, _files, ignore_errors=True)
 
 os.environ.update(
     {
@@ -20,6 +26,8 @@ os.environ.update(
         "REQUIRE_EMAIL_VERIFICATION": "true",
         "THROTTLE_SCALE": "1000",
         "LOG_LEVEL": "WARNING",
+        "RECORDING_WORK_DIR": f"{_files}/recording",
+        "MEDIA_ROOT": f"{_files}/media",
     }
 )
 os.environ.setdefault("DATABASE_URL", "")

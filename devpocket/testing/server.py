@@ -67,6 +67,8 @@ class Server:
             "CLOUD_CALLS_PER_HOUR": "100000",
             "REQUIRE_EMAIL_VERIFICATION": "false",
             "THROTTLE_SCALE": "1000",
+            "RECORDING_WORK_DIR": str(directory / "recording"),  # not the checkout's: what no row knows is deleted
+            "MEDIA_ROOT": str(directory / "media"),
             **settings,
         }
         for command in (["migrate", "-v0"], ["import_templates"]):

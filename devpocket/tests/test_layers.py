@@ -28,8 +28,11 @@ FORBIDDEN: list[tuple[str, set[str]]] = [
     ("terminals/consumers.py", {"asyncssh", "requests", "environments.cloud"}),
     ("environments/provisioner.py", {"rest_framework", "environments.api", "terminals"}),
     ("terminals/hub.py", {"rest_framework", "channels", "terminals.consumers"}),
+    ("terminals/stream.py", {"django", "rest_framework", "channels", "terminals.hub"}),
+    ("terminals/*socket*.py", {"asyncssh", "requests", "environments.cloud"}),
 ]
-PURE = ["environments/lifecycle.py", "terminals/protocol.py", "terminals/replay.py"]
+PURE = ["environments/lifecycle.py", *(f"terminals/{name}.py" for name in ("protocol", "replay", "replayed", "modes"))]
+PURE += [f"terminals/{name}.py" for name in ("keys", "limits", "asciicast")]
 
 
 def sources(pattern: str) -> list[Path]:
@@ -76,5 +79,9 @@ def test_apps_import_one_way(app: str) -> None:
 
 
 def test_views_and_consumers_leave_queries_to_services() -> None:
-    paths = [path for pattern in ("*/api/*.py", "terminals/consumers.py") for path in sources(pattern)]
+    paths = [
+        path
+        for pattern in ("*/api/*.py", "terminals/*consumer*.py", "terminals/sockets.py")
+        for path in sources(pattern)
+    ]
     assert [str(path.relative_to(ROOT)) for path in paths if ".objects." in path.read_text()] == []

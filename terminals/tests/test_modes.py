@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,8 +21,6 @@ PIECES = st.sampled_from(
         b"\x1b[?1;2004h",
         b"\x1b[?1l",
         b"\x1b[?1000;1006h",
-        b"\x1bc",
-        b"\x1b[!p",
         b"\x1b",
         b"\x1b[",
         b"\x1b[?",
@@ -66,7 +66,6 @@ def test_a_full_screen_program() -> None:
     modes = tracked(b"\x1b[?1049h\x1b[?1h\x1b=\x1b[?2004h\x1b[?1002h\x1b[?1006h\x1b[?25l")
     assert [mode for mode in STICKY if modes.is_on(mode)] == [1, 7, 1002, 1006, 1049, 2004]
     assert modes.restore().index(b"?1049h") < modes.restore().index(b"?2004h")
-    assert state(tracked(b"\x1b[?1049h\x1bc")) == state(ModeTracker())
 
 
 def test_a_copy_goes_its_own_way() -> None:
@@ -76,3 +75,12 @@ def test_a_copy_goes_its_own_way() -> None:
     assert other.is_on(2004)
     assert not modes.is_on(2004)
     assert not other.is_on(25)
+
+
+def test_the_command_that_resets_a_terminal_does() -> None:
+    sent = [
+        subprocess.run(["tput", "-T", "xterm-256color", name], capture_output=True, check=True).stdout
+        for name in ("rs1", "rs2")  # reset(1) sends both
+    ]
+    reset = b"".join(sent)
+    assert state(tracked(b"\x1b[?1049h\x1b[?25l", reset)) == state(ModeTracker())

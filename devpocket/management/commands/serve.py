@@ -11,7 +11,8 @@ from typing import Any
 import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from devpocket.websocket_protocol import WebSocketProtocol
 
 SEND_BUFFER_BYTES = 64 * 1024  # of a socket: what a slow phone has still to swallow after Ctrl-C
 WS_MESSAGE_MAX_BYTES = 64 * 1024  # contract 9.1; larger ones close with 1009
@@ -44,18 +45,6 @@ class Command(BaseCommand):
         )
         address = f"http://{options['host']}:{listener.getsockname()[1]}"
         AnnouncedServer(config, lambda: self.stdout.write(f"serving on {address}")).run(sockets=[listener])
-
-
-class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Closes one that doesn't answer as contract 9.6 says: to uvicorn that is an internal error."""
-
-    def keepalive_timeout(self) -> None:
-        self.stop_keepalive()
-        if not self.close_sent and not self.transport.is_closing():
-            self.conn.send_close(1001, "going away")
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.close_sent = True
-            self.transport.close()
 
 
 class AnnouncedServer(uvicorn.Server):

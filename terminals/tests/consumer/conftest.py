@@ -19,6 +19,7 @@ from templates_catalog.importer import import_templates
 from templates_catalog.models import Template
 from terminals import consumers, numbered, slots
 from terminals.hub import Hub
+from terminals.recorder import recorders_aclose
 from terminals.tests.consumer.served import WAIT_S, Socket
 from terminals.tests.test_hub import talk
 
@@ -73,6 +74,7 @@ async def hub(machine: Machine, layer: Any, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(consumers, "ATTACH_RETRY_S", 0.01)
     yield hub
     hub.close()
+    await recorders_aclose()
     await eventually(lambda: machine.open_channels == 0 and machine.connections == [])
     await pool.aclose()
 

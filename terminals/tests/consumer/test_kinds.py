@@ -15,6 +15,7 @@ from environments.tests.sshd import Machine, Process
 from terminals.hub import Hub
 from terminals.models import Mode, OpenTerminal, Recording
 from terminals.presence import terminal_terminate
+from terminals.recorder import recorders_aclose
 from terminals.shares import share_create, share_revoke
 from terminals.tests.test_hub import talk
 from terminals.tickets import ticket_issue
@@ -172,20 +173,14 @@ async def test_a_recording_has_the_output_and_not_what_was_typed(at: Any, machin
         await socket.until(lambda: "Password" in socket.text)
         socket.say(type="input", data="secret\n")
         assert await socket.until_closed() == (1000, "normal")
-    recording = await _ended()
+    await recorders_aclose()
+    recording = await ask(Recording.objects.exclude(ended_at=None).get)()
     with recording.file.open() as file:
         lines = [json.loads(line) for line in file]
     assert (lines[0]["version"], lines[0]["width"], lines[0]["height"]) == (2, 80, 24)
     assert "".join(text for _, kind, text in lines[1:] if kind == "o") == "Password: \r\nwelcome\r\n"
     assert "secret" not in str(lines)
     await ask(recording.file.delete)(save=False)
-
-
-async def _ended() -> Recording:
-    from terminals.recorder import recorders_aclose
-
-    await recorders_aclose()
-    return await ask(Recording.objects.exclude(ended_at=None).get)()
 
 
 # --- By ticket
