@@ -109,7 +109,7 @@ class ShareViewSet(EnvironmentsViewSet):
             session=asked.get("session"),
         )
         shown = ShareSerializer(share).data
-        return Response({**shown, "token": token, "url": shares.share_url(token)}, status=201)
+        return Response({**shown, "token": token, "url": shares.share_url(share, token)}, status=201)
 
     @extend_schema(responses={204: None})
     async def adestroy(self, request: Request, pk: str, sid: str) -> Response:

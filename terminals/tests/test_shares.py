@@ -153,12 +153,12 @@ def test_links_are_made_and_revoked_in_every_phase(phase: Phase, client: APIClie
     assert client.delete(path_of(home, create(client, home)["id"])).status_code == 204
 
 
-def test_the_link_leads_here_with_the_token_where_no_server_sees_it(
+def test_the_link_leads_here_with_environment_and_token_where_no_server_sees_them(
     client: APIClient, home: Environment, settings: Any
 ) -> None:
     settings.PUBLIC_URL = "https://pocket.example.org/"
     first, second = create(client, home), create(client, home)
-    assert first["url"] == f"https://pocket.example.org/t#{first['token']}"
+    assert first["url"] == f"https://pocket.example.org/t#{home.pk}.{first['token']}"
     assert first["token"] != second["token"]
     assert len(first["token"]) == 43  # 256 bits, in base 64
 
