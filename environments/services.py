@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.core.cache import cache
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -42,6 +43,8 @@ from environments.records import event_record, phase_columns
 from templates_catalog.models import Template
 
 log = structlog.get_logger(__name__)
+
+HOST_KEY_EVENT_EVERY_S = 3600
 
 
 def host_slug(name: str, environment_id: UUID) -> str:
@@ -210,6 +213,18 @@ def invalid_state(environment: Environment, message: str, **context: Any) -> Inv
 def activity_record(*, environment_id: UUID) -> None:
     """Somebody uses the environment now."""
     Environment.objects.filter(pk=environment_id).update(last_activity_at=timezone.now())
+
+
+def host_key_mismatch_record(*, environment_id: UUID) -> None:
+    """The running machine didn't show its host key: something else answers at its address, or somebody has changed it.
+
+    An event once an hour at most, however often somebody comes back to try.
+    """
+    if cache.add(f"host-key-mismatch:{environment_id}", True, HOST_KEY_EVENT_EVERY_S):
+        environment = Environment.objects.get(pk=environment_id)
+        event_record(
+            environment, kind="host_key_mismatch", message="The machine doesn't show the host key it was given."
+        )
 
 
 def environments_delete_all(*, user_id: UUID) -> None:

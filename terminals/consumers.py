@@ -13,6 +13,7 @@ from channels.db import database_sync_to_async
 
 from environments.idle import find_warned_stop
 from environments.models import Environment
+from environments.services import host_key_mismatch_record
 from environments.ssh import HostKeyMismatch, SSHUnavailable, Target
 from terminals import access, counters, frames
 from terminals.access import Refused, Standing, find_target
@@ -217,6 +218,7 @@ class TerminalConsumer(ClientSocket):
                     self.place, target=target, command=self._command(), size=self.size or FIRST_SIZE
                 )
             except HostKeyMismatch as error:
+                await database_sync_to_async(host_key_mismatch_record)(environment_id=self.place.environment_id)
                 return await self._give_up(error)
             except SSHUnavailable as error:
                 if time.monotonic() > give_up_at:

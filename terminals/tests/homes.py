@@ -68,7 +68,7 @@ async def act(server: Server, home: Home, method: str, path: str, token: str | N
 def manage(server: Server, code: str) -> None:
     """Do it in a process with the server's settings and database, for what no API of ours does."""
     subprocess.run(
-        [sys.executable, "manage.py", "shell", "-v0", "-c", f"from environments.models import Environment\n{code}"],
+        [sys.executable, "manage.py", "shell", "-v0", "-c", f"from environments.models import Environment, EnvironmentEvent\n{code}"],
         cwd=ROOT,
         env={**os.environ, **server.environment},
         check=True,

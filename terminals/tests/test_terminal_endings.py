@@ -108,4 +108,6 @@ async def test_a_machine_with_another_host_key_is_not_spoken_to(server: Server) 
         assert await phone.until_closed() == (1011, "internal error")
         assert (phone.frames[-1]["type"], phone.frames[-1]["code"]) == ("error", "ssh_failed")
         assert "output" not in {frame["type"] for frame in phone.frames}
+    events = f"EnvironmentEvent.objects.filter(environment_id={home.environment_id!r}, kind='host_key_mismatch')"
+    await asyncio.to_thread(manage, server, f"assert {events}.count() == 1")
     await act(server, home, "DELETE", f"/environments/{home.environment_id}")
