@@ -1,5 +1,6 @@
 """The terminal client behind `manage.py connect`: HTTP and one WebSocket, like any client.
 
 Standard library, requests, websockets and orjson; nothing of Django and nothing of the server.
-escape, modes, outbox, frames are pure; api asks over HTTP, console owns the local terminal, session owns the socket.
+escape, frames, links, modes, notices, outbox, pace are pure; api asks over HTTP, console owns the local terminal,
+session owns the socket.
 """

@@ -16,6 +16,7 @@ CONNECT_LIMIT_S, ANSWER_LIMIT_S = 5, 15
 SIGN_OUT_LIMIT_S = 3
 REFRESH_BEFORE_S = 30  # of the token's end, so that it does not end on the way
 PAGE = 200  # the most a list gives at once (contract section 1)
+BINARY = "devpocket.v1.binary"  # the sub-protocol in which output comes as it is
 RETRYABLE = (408, 429, 500, 502, 503, 504)
 
 
@@ -25,6 +26,27 @@ class Environment:
     name: str
     slug: str
     phase: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which terminal. `session`: a further one of that name. `records`: None for what the user has set."""
+
+    session: str = ""
+    is_view: bool = False
+    is_plain: bool = False  # without tmux
+    records: bool | None = None
+
+    def query(self) -> dict[str, str | int]:
+        return {
+            **({"session": self.session} if self.session else {}),
+            **({"mode": "view"} if self.is_view else {}),
+            **({"tmux": 0} if self.is_plain else {}),
+            **({} if self.records is None else {"record": int(self.records)}),
+        }
+
+
+ANY = Wish()
 
 
 class BearerAuth(requests.auth.AuthBase):
@@ -40,9 +62,12 @@ class BearerAuth(requests.auth.AuthBase):
 
 
 class Api:
-    """One server and one sign-in. With a password the token can be refreshed, with a token alone it can't."""
+    """One server and one sign-in. With a password the token can be refreshed, with a token alone it can't.
 
-    def __init__(self, url: str, *, access_token: str = "") -> None:
+    A guest has a link's token (`share`) instead, which opens its terminal and nothing else.
+    """
+
+    def __init__(self, url: str, *, access_token: str = "", share: str = "") -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
             raise ClientError(f"{url!r} is no address of a server; it looks like https://devpocket.example.org")
@@ -51,6 +76,7 @@ class Api:
         self.url = url.rstrip("/")
         self.host = parts.hostname
         self.access_token = access_token
+        self._share = share
         self._refresh_token = ""
         self._fresh_until = float("inf")
 
@@ -94,13 +120,21 @@ class Api:
             if len(page) < PAGE:
                 return found
 
-    def terminal_url(self, environment_id: str, *, session: str = "", resume: tuple[str, int] | None = None) -> str:
+    def terminal_url(self, environment_id: str, wish: Wish = ANY, *, resume: tuple[str, int] | None = None) -> str:
         """The WebSocket's address; no token is in it. `resume`: the stream and the bytes of it that are here."""
-        query: dict[str, str | int] = {"session": session} if session else {}
+        query = wish.query()
         if resume is not None:
             query |= {"stream": resume[0], "offset": resume[1]}
         address = f"{self.url.replace('http', 'ws', 1)}/api/v1/ws/terminal/{environment_id}"
         return f"{address}?{urlencode(query)}" if query else address
+
+    def terminal_headers(self) -> dict[str, str]:
+        """Who it is, where that is not in the sub-protocols."""
+        return {} if self._share else {"Authorization": f"Bearer {self.access_token}"}
+
+    def terminal_subprotocols(self) -> list[str]:
+        """The first is the one to be confirmed."""
+        return [BINARY, "share", self._share] if self._share else [BINARY]
 
     def _take_tokens(self, answer: Any) -> None:
         try:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from terminals.client.modes import ModeTracker
-from terminals.client.notices import BELL, WIPE_LINE, banner, status_line
+from terminals.client.notices import BELL, WIPE_LINE, banner, paragraph, status_line
 from terminals.client.worker import Worker
 
 READ_BYTES = 16 * 1024
@@ -115,10 +115,10 @@ class Console:
         except OSError:  # EIO: the terminal hung up
             return b""
 
-    async def write(self, text: str) -> None:
-        """Output of the machine; waits while the terminal takes no more. Raises: OSError."""
-        self._modes.feed(text)
-        await self._writer.run(lambda: _write(self._stdout, text.encode()))
+    async def write(self, data: bytes) -> None:
+        """Output of the machine, as it is; waits while the terminal takes no more. Raises: OSError."""
+        self._modes.feed(data)
+        await self._writer.run(lambda: _write(self._stdout, data))
 
     # --- The client's own words; none of them waits
 
@@ -135,9 +135,16 @@ class Console:
             self._has_status_line = False
             self._draw(WIPE_LINE)
 
-    def banner(self, text: str) -> None:
-        """Over the remote screen, which has to be redrawn afterwards; without a terminal a line as any other."""
-        self._draw(banner(text, self.size()[0]) if self.can_draw else f"{text}\n")
+    def banner(self, text: str) -> bool:
+        """Over the remote screen; whether that has to be drawn again. Where lines go by, it is one of them."""
+        if not self.can_draw:
+            self._draw(f"{text}\n")
+        elif self._modes.is_alternate:
+            self._draw(banner(text, self.size()[0]))
+            return True
+        else:
+            self._draw(paragraph(text))
+        return False
 
     def bell(self) -> None:
         if self.can_draw:

@@ -22,10 +22,12 @@ class EscapeParser:
     """Separates what is typed for the machine from what is typed for the client.
 
     A `~` at the start of a line is held until the next key tells: `~~` is one `~`, an unknown one goes through as
-    typed. The start of a line is the beginning, what follows Enter, and what follows a command.
+    typed. The start of a line is the beginning, what follows Enter, and what follows a command. `anywhere`: there are
+    no lines, a `~` is always held.
     """
 
     def __init__(self) -> None:
+        self.anywhere = False
         self._at_line_start = True
         self._is_pending = False
 
@@ -44,7 +46,7 @@ class EscapeParser:
                     continue
                 if byte != ESCAPE:
                     typed.append(ESCAPE)
-            elif self._at_line_start and byte == ESCAPE:
+            elif (self._at_line_start or self.anywhere) and byte == ESCAPE:
                 self._is_pending = True
                 continue
             typed.append(byte)

@@ -11,8 +11,9 @@ def encode(frame: dict[str, Any]) -> str:
     return orjson.dumps(frame).decode()
 
 
-def typed(text: str) -> str:
-    return encode({"type": "input", "data": text})
+def typed(number: int, text: str) -> str:
+    """Input. The server applies each number once, and each is larger than the last."""
+    return encode({"type": "input", "data": text, "seq": number})
 
 
 def resize(cols: int, rows: int) -> str:
@@ -34,8 +35,20 @@ def text_of(frame: dict[str, Any], key: str) -> str:
     return "".join(one if one.isprintable() else " " for one in value) if isinstance(value, str) else ""
 
 
+def number_of(frame: dict[str, Any], key: str) -> int:
+    """A count; 0 where it is missing."""
+    value = frame.get(key)
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def inner_text(frame: dict[str, Any], key: str, inner: str) -> str:
+    """As `text_of`, of an object within the frame."""
+    value = frame.get(key)
+    return text_of(value, inner) if isinstance(value, dict) else ""
+
+
 def stream_point(frame: dict[str, Any]) -> tuple[str, int] | None:
-    """`stream` of a `welcome` or a `reattached`: its id, and the bytes of it that come before what follows."""
+    """Where the next output begins, in any frame that says so: the stream's id, and the bytes of it before that."""
     stream = frame.get("stream")
     if not isinstance(stream, dict):
         return None

@@ -34,17 +34,24 @@ class Keyboard:
         parser = EscapeParser()
         while data := await self._console.read():
             self._view.uncover()
+            parser.anywhere = self._view.is_view  # nothing is typed, so there are no lines
             for part in parser.feed(data):
                 if part is Command.LEAVE:
                     return 0
                 if part is Command.HELP:
                     self._view.help()
+                elif self._view.is_view:
+                    self._console.bell()
                 elif isinstance(part, bytes):
                     await self._put(part)
         return 128 + signal.SIGHUP
 
     async def _put(self, data: bytes, *, final: bool = False) -> None:
-        """Hand over, and wait while too much is unsent. While cut off keys are dropped instead: `~.` must be heard."""
+        """Hand over, and wait while too much has not arrived. While cut off keys are dropped instead: `~.` must be
+        heard. One who looks on types nothing.
+        """
+        if self._view.is_view:
+            return
         self._outbox.put(self._decoder.decode(data, final))
         self._view.has_news.set()
         while self._outbox.is_full:

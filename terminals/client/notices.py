@@ -4,6 +4,8 @@ from __future__ import annotations
 
 WIPE_LINE = "\r\x1b[K"
 BELL = "\a"
+LOOKING_ON = "You only look on here; keys are not sent (~. leaves)."
+DROPPED = "What you typed for the old one was dropped."
 HELP = "~. leave   ~~ send ~   ~? this help   (at the start of a line)"
 
 
@@ -18,3 +20,8 @@ def banner(text: str, cols: int) -> str:
     The output may have stopped within a control sequence: the string terminator ends it, and is nothing elsewhere.
     """
     return f"\x1b\\\x1b7\x1b[1;1H\x1b[0;7m {text[: cols - 2]} \x1b[0m\x1b[K\x1b8"
+
+
+def paragraph(text: str) -> str:
+    """`text` in a line of its own, where the lines of a shell are."""
+    return f"\x1b\\\r\n\x1b[0;7m {text} \x1b[0m\r\n"

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import Any
 
+from websockets import Subprotocol
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from terminals.client import frames
-from terminals.client.api import RETRYABLE, Api, Environment
+from terminals.client.api import ANY, BINARY, RETRYABLE, Api, Environment, Wish
 from terminals.client.backoff import delays
 from terminals.client.console import Console
 from terminals.client.errors import ClientError, SignInRefused, Unreachable
 from terminals.client.keyboard import Keyboard
+from terminals.client.notices import DROPPED
 from terminals.client.outbox import Outbox
+from terminals.client.pace import Pace
 from terminals.client.view import View
 from terminals.client.worker import Worker
 
@@ -22,7 +26,7 @@ OPEN_LIMIT_S = 10
 WELCOME_LIMIT_S = 40  # the server takes up to 30 s to check who we are (contract 9.1)
 PING_S, PONG_LIMIT_S = 30, 20
 CLOSE_LIMIT_S = 1.0
-MESSAGE_MAX_BYTES = 1024 * 1024  # the server sends 16 KiB of output at most, up to six times that as JSON
+MESSAGE_MAX_BYTES = 1024 * 1024  # the server sends 64 KiB of output at most
 STEADY_S = 10.0  # a connection that held so long has earned a first delay again
 GIVE_UP_AFTER_S = 600.0
 NORMAL, POLICY_VIOLATION = 1000, 1008  # contract 9.4; after any other code it is worth coming back
@@ -32,11 +36,12 @@ AUTHENTICATION_FAILED = "Authentication failed"
 class Session:
     """`run` gives the exit status of the command."""
 
-    def __init__(self, api: Api, environment: Environment, console: Console, *, name: str = "") -> None:
-        self._api, self._environment, self._console, self._name = api, environment, console, name
-        self.view = View(console, environment.name)
-        self._outbox = Outbox()
+    def __init__(self, api: Api, environment: Environment, console: Console, wish: Wish = ANY) -> None:
+        self._api, self._environment, self._console, self._wish = api, environment, console, wish
+        self.view = View(console, environment.name, is_view=wish.is_view)
+        self._outbox, self._pace = Outbox(), Pace()
         self._keyboard = Keyboard(console, self._outbox, self.view)
+        self._has_script_ended = False
         self._was_refreshed = False
         self._asker = Worker("api")
 
@@ -55,7 +60,7 @@ class Session:
                 raise ClientError(f"the session has not ended within {timeout_s:g} s.")
             return done.pop().result()
         finally:
-            self.view.cancel_notice()
+            self.view.close()
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=CLOSE_LIMIT_S)  # a goodbye to the server, if it listens
@@ -104,8 +109,9 @@ class Session:
             if self._api.needs_refresh:
                 await self._asker.run(self._api.refresh)
             async with connect(
-                self._api.terminal_url(self._environment.id, session=self._name, resume=self.view.point),
-                additional_headers={"Authorization": f"Bearer {self._api.access_token}"},
+                self._api.terminal_url(self._environment.id, self._wish, resume=self.view.point),
+                additional_headers=self._api.terminal_headers(),
+                subprotocols=[Subprotocol(name) for name in self._api.terminal_subprotocols()],
                 compression="deflate",
                 max_size=MESSAGE_MAX_BYTES,
                 open_timeout=OPEN_LIMIT_S,
@@ -113,6 +119,8 @@ class Session:
                 ping_timeout=PONG_LIMIT_S,
                 close_timeout=CLOSE_LIMIT_S,
             ) as socket:
+                if socket.subprotocol != BINARY:
+                    raise ClientError(f"{self._api.url} is too old for this client: it does not know {BINARY}.")
                 await self._relay(socket)
         except Unreachable as error:
             self.view.trouble = str(error)
@@ -124,10 +132,14 @@ class Session:
             return None
         except (OSError, TimeoutError, InvalidHandshake):
             return None
+        if self._has_script_ended:
+            return 0
         return self._closed(socket.close_code, socket.close_reason or "")
 
     def _closed(self, code: int | None, reason: str) -> int | None:
         """What a close code means: the exit status, or None. Raises: ClientError, when refused."""
+        if code == NORMAL and self.view.ended_by == "replaced":
+            raise ClientError(f"{self.view.name}: {self.view.farewell}")
         if code == NORMAL:
             return 0
         if code != POLICY_VIOLATION:
@@ -137,7 +149,7 @@ class Session:
             self._api.expire()
             return None
         kind = SignInRefused if reason == AUTHENTICATION_FAILED else ClientError
-        raise kind(f"{self._environment.name}: {self.view.trouble or reason or 'the server refused the terminal.'}")
+        raise kind(f"{self.view.name}: {self.view.trouble or reason or 'the server refused the terminal.'}")
 
     async def _relay(self, socket: ClientConnection) -> None:
         """Both directions, until the socket is closed. Raises: ClientError; TimeoutError, when no word comes."""
@@ -160,15 +172,43 @@ class Session:
             async with asyncio.timeout(WELCOME_LIMIT_S):
                 raw = await socket.recv()
             while True:
-                await self.view.show(frames.decode(raw))
-                if self.view.is_welcome:
-                    self._was_refreshed = False
+                if isinstance(raw, bytes):
+                    await self.view.output(raw)
+                else:
+                    self._hear(frames.decode(raw))
+                if self._has_script_ended:
+                    return
                 raw = await socket.recv()
         except ConnectionClosed:
             pass  # its code says why
 
+    def _hear(self, frame: dict[str, Any]) -> None:
+        kind, code = frame.get("type"), frame.get("code")
+        if kind == "ack":
+            self._outbox.acknowledged(frames.number_of(frame, "seq"))
+        elif kind == "welcome" or code == "reattached":
+            self._outbox.start_over(frames.number_of(frame, "input_seq"))
+        elif code == "rate_limited":
+            self._pace.slow_down(frames.number_of(frame, "retry_after"))
+        self.view.show(frame)
+        if code == "reattached" and frame.get("is_new_session") is True:
+            self._begin_anew(frames.text_of(frame, "message"))
+        if self.view.is_view:
+            self._outbox.forget()  # typed before it was known that nothing can be
+        if self.view.is_welcome:
+            self._was_refreshed = False
+        self._keyboard.has_room.set()
+
+    def _begin_anew(self, message: str) -> None:
+        """The shell ended while we were away. What was typed for it is not for another one, least of all a script."""
+        has_dropped = self._outbox.forget()
+        self._has_script_ended = not self._console.is_interactive
+        if not self._has_script_ended:
+            self.view.notice(f"{message} {DROPPED}" if has_dropped else message)
+
     async def _send(self, socket: ClientConnection) -> None:
         """Sizes and keys, as long as there is a shell for them."""
+        self._pace.begin()  # each socket has an allowance of its own
         try:
             while True:
                 await self.view.has_news.wait()
@@ -177,9 +217,18 @@ class Session:
                     continue
                 for frame in self.view.resizes():
                     await socket.send(frame)
-                while self.view.is_attached and (text := self._outbox.first()):
-                    await socket.send(frames.typed(text))
-                    self._outbox.sent(text)
-                    self._keyboard.has_room.set()
+                await self._type(socket)
         except ConnectionClosed:
-            pass  # what was not sent stays in the outbox
+            pass  # what was not acknowledged stays in the outbox
+
+    async def _type(self, socket: ClientConnection) -> None:
+        while True:
+            await asyncio.sleep(
+                self._pace.rest_s()
+            )  # while nothing is in our hands: meanwhile it may have to start over
+            piece = self._outbox.next() if self.view.is_attached else None
+            if piece is None:
+                return
+            message = frames.typed(*piece)
+            self._pace.sent(len(message))
+            await socket.send(message)

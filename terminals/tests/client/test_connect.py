@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import itertools
 import os
 import select
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,44 +18,14 @@ from conftest import PASSWORD
 from devpocket.testing.localcloud import LocalCloud
 from devpocket.testing.processes import ROOT
 from devpocket.testing.server import Server
-from terminals.client.api import Api, Environment, choose
+from terminals.client.api import Api, Environment, Wish, choose
 from terminals.client.console import Console
 from terminals.client.errors import ClientError
 from terminals.client.session import Session
+from terminals.tests.client.machine import Machine
 from terminals.tests.pty import LIMIT_S, SEQUENCE, Proxy, Terminal
 
-NUMBERS = itertools.count(1)
 NOBODY = "http://127.0.0.1:9"
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A running environment and whose it is. `variables`: for a client of theirs."""
-
-    server: Server
-    username: str
-    token: str
-    id: str
-    name: str
-
-    @property
-    def variables(self) -> dict[str, str]:
-        return {"DEVPOCKET_URL": self.server.url, "DEVPOCKET_TOKEN": self.token}
-
-
-@pytest.fixture(scope="module")
-def machine(server: Server) -> Iterator[Machine]:
-    token = server.sign_up("connector")
-    environment_id = server.create(token, "My Machine")
-    server.wait_for(token, environment_id, "running")
-    yield Machine(server, "connector", token, environment_id, "My Machine")
-    server.ask("DELETE", f"/environments/{environment_id}", token=token)
-
-
-@pytest.fixture
-def shell(machine: Machine) -> str:
-    """The option for a shell of the test's own."""
-    return f"--session=shell-{next(NUMBERS)}"
 
 
 def test_a_command_is_typed_and_its_answer_read(machine: Machine, shell: str) -> None:
@@ -209,28 +176,15 @@ def test_nobody_at_the_address_is_told() -> None:
         assert terminal.text.strip() == f"devpocket: {NOBODY} can't be reached (connection refused)."
 
 
-def run_script(machine: Machine, script: str, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", "connect", machine.name, *options],
-        cwd=ROOT,
-        env={**os.environ, **machine.variables},
-        input=script,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-
-
 def test_a_script_is_sent_and_read_until_the_shell_ends(machine: Machine, shell: str) -> None:
-    ended = run_script(machine, "echo $((6*7))\nexit\n", shell)
+    ended = machine.run("echo $((6*7))\nexit\n", shell)
     assert ended.returncode == 0
     assert "42" in SEQUENCE.sub("", ended.stdout)
     assert ended.stderr == ""
 
 
 def test_a_script_that_never_ends_its_shell_is_given_up(machine: Machine, shell: str) -> None:
-    ended = run_script(machine, "echo hello\n", shell, "--timeout=0.3")
+    ended = machine.run("echo hello\n", shell, "--timeout=0.3")
     assert ended.returncode == 1
     assert "has not ended within 0.3 s" in ended.stderr
 
@@ -249,7 +203,7 @@ async def test_an_expired_token_is_refreshed_when_a_connection_needs_one(
         output.open("w") as stdout,
         Console(stdin.fileno(), stdout.fileno(), stdout.fileno()) as console,
     ):
-        session = Session(api, environment, console, name=shell.partition("=")[2])
+        session = Session(api, environment, console, Wish(session=shell.partition("=")[2]))
         assert await session.run(timeout_s=LIMIT_S) == 0
     assert "42" in SEQUENCE.sub("", output.read_text())
     assert api.access_token != "expired"

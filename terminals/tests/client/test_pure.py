@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 
 import pytest
@@ -11,17 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminals.client import frames
-from terminals.client.api import Api, Environment, choose
+from terminals.client.api import Api, Environment, Wish, choose
 from terminals.client.backoff import FIRST_S, LONGEST_S, delays
 from terminals.client.errors import ClientError
 from terminals.client.escape import Command, EscapeParser
+from terminals.client.links import GuestLink, parse_link
 from terminals.client.modes import ModeTracker
 from terminals.client.notices import banner, status_line
-from terminals.client.outbox import Outbox
-from terminals.protocol import Input, parse_frame
 
 KEYS = st.lists(st.sampled_from([b"~", b".", b"?", b"\r", b"\n", b"a", b"\xc3\xa4"]), max_size=12).map(b"".join)
-MESSAGE_LIMIT_BYTES = 64 * 1024  # contract 9.1
 
 
 def fed(*pieces: bytes) -> list[bytes | Command]:
@@ -55,6 +52,12 @@ def test_an_escape_counts_at_the_start_of_a_line_only(typed: bytes, expected: li
     assert fed(typed) == expected
 
 
+def test_where_nothing_is_typed_an_escape_counts_anywhere() -> None:
+    parser = EscapeParser()
+    parser.anywhere = True
+    assert parser.feed(b"a~?b~~c~.") == [b"a", Command.HELP, b"b~c", Command.LEAVE]
+
+
 @given(KEYS, st.data())
 def test_it_does_not_matter_how_the_keys_arrive(keys: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(keys)), max_size=5)))
@@ -67,42 +70,15 @@ def test_bytes_without_an_escape_go_through_unchanged(data: bytes) -> None:
     assert b"".join(part for part in fed(data) if isinstance(part, bytes)) == data
 
 
-@given(
-    st.lists(st.text(max_size=50), max_size=5), st.sampled_from(["\x1b", "ä", "😀", '"\\', "x"]), st.integers(0, 20000)
-)
-def test_messages_fit_and_hold_all_that_was_typed_in_order(texts: list[str], filler: str, count: int) -> None:
-    outbox, sent = Outbox(), b""
-    for text in [*texts, filler * count]:
-        outbox.put(text)
-    while text := outbox.first():
-        message = frames.typed(text)
-        assert len(message.encode()) < MESSAGE_LIMIT_BYTES
-        command = parse_frame(message)
-        assert isinstance(command, Input)
-        sent += command.data
-        outbox.sent(text)
-    assert sent == ("".join(texts) + filler * count).encode()
-
-
-def test_a_full_outbox_keeps_the_oldest() -> None:
-    outbox = Outbox(limit=3)
-    outbox.put("abc")
-    assert not outbox.is_full
-    outbox.put("de")
-    assert outbox.is_full
-    outbox.forget_surplus()
-    assert (outbox.first(), outbox.is_full) == ("abc", False)
-
-
 PIECES = st.sampled_from(
-    "\x1b[?1049h \x1b[?1049l \x1b[?25l \x1b[?25h \x1b[?1;2004h \x1b[?1006l \x1b= \x1b> \x1b[31m text \x1b[? \x1b".split(
-        " "
-    )
+    rb"\e[?1049h \e[?1049l \e[?25l \e[?25h \e[?1;2004h \e[?1006l \e= \e> \e[31m text \e[? \e".replace(
+        rb"\e", b"\x1b"
+    ).split()
 )
 
 
-@given(st.lists(PIECES, max_size=10).map("".join), st.data())
-def test_modes_are_found_however_the_output_is_cut(output: str, data: st.DataObject) -> None:
+@given(st.lists(PIECES, max_size=10).map(b"".join), st.data())
+def test_modes_are_found_however_the_output_is_cut(output: bytes, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(output)))
     whole, halves = ModeTracker(), ModeTracker()
     whole.feed(output)
@@ -113,19 +89,21 @@ def test_modes_are_found_however_the_output_is_cut(output: str, data: st.DataObj
 
 def test_what_is_on_is_switched_off_and_the_alternate_screen_is_left_last() -> None:
     modes = ModeTracker()
-    modes.feed("\x1b[?1049h\x1b[?1h\x1b=\x1b[?25l\x1b[?1000;1006h\x1b[?2004h")
+    modes.feed(b"\x1b[?1049h\x1b[?1h\x1b=\x1b[?25l\x1b[?1000;1006h\x1b[?2004h")
+    assert modes.is_alternate
     undone = modes.undo()
     assert set(re.findall(r"\x1b\[\?(\d+)l", undone)) == {"1", "1000", "1006", "2004", "1049"}
     assert "\x1b[?25h" in undone
     assert "\x1b>" in undone
     assert undone.endswith("\x1b[?1049l")
-    modes.feed(undone)
+    modes.feed(undone.encode())
     assert modes.undo() == ""
+    assert not modes.is_alternate
 
 
 def test_a_terminal_that_was_left_in_order_is_not_touched() -> None:
     modes = ModeTracker()
-    modes.feed("\x1b[?1049h\x1b[?25l\x1b[?25h\x1b[?1049l")
+    modes.feed(b"\x1b[?1049h\x1b[?25l\x1b[?25h\x1b[?1049l")
     assert modes.undo() == ""
 
 
@@ -197,10 +175,68 @@ def test_the_socket_s_address_has_the_place_to_resume_and_no_token() -> None:
     api = Api("https://example.org/pocket/", access_token="secret")
     assert api.terminal_url("7f") == "wss://example.org/pocket/api/v1/ws/terminal/7f"
     assert (
-        api.terminal_url("7f", session="two", resume=("a/b", 12))
+        api.terminal_url("7f", Wish("two"), resume=("a/b", 12))
         == "wss://example.org/pocket/api/v1/ws/terminal/7f?session=two&stream=a%2Fb&offset=12"
     )
 
 
-def test_a_typed_message_is_json_with_the_text_as_it_is() -> None:
-    assert json.loads(frames.typed("é\r\x03")) == {"type": "input", "data": "é\r\x03"}
+def test_the_socket_s_address_has_what_is_asked_for() -> None:
+    api = Api("https://example.org")
+    for wish, query in (
+        (Wish(is_view=True), "?mode=view"),
+        (Wish(is_plain=True), "?tmux=0"),
+        (Wish(records=True), "?record=1"),
+        (Wish(records=False), "?record=0"),
+        (Wish(), ""),
+    ):
+        assert api.terminal_url("7f", wish) == f"wss://example.org/api/v1/ws/terminal/7f{query}"
+
+
+def test_a_guest_s_token_takes_the_place_of_a_sign_in() -> None:
+    guest = Api("https://example.org", share="secret")
+    assert (guest.terminal_headers(), guest.terminal_subprotocols()[-2:]) == ({}, ["share", "secret"])
+    assert "secret" not in guest.terminal_url("7f")
+    owner = Api("https://example.org", access_token="secret")
+    assert owner.terminal_headers() == {"Authorization": "Bearer secret"}
+    assert "secret" not in owner.terminal_subprotocols()
+
+
+LINK = f"https://example.org/pocket/t#{ALPHA.id}.secret-token_1"
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "url"),
+    [
+        (LINK, "", "https://example.org/pocket"),
+        (LINK, ALPHA.id.upper(), "https://example.org/pocket"),
+        (f" {LINK}\n", "", "https://example.org/pocket"),
+        ("http://127.0.0.1:8000/t#secret-token_1", ALPHA.id, "http://127.0.0.1:8000"),
+        (f"{ALPHA.id}.secret-token_1", "", ""),
+        (f"#{ALPHA.id}.secret-token_1", "", ""),
+        ("secret-token_1", ALPHA.id, ""),
+    ],
+)
+def test_a_guest_link_is_read(text: str, environment: str, url: str) -> None:
+    assert parse_link(text, environment) == GuestLink(url, ALPHA.id, "secret-token_1")
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "told"),
+    [
+        ("", "", "no guest link"),
+        ("https://example.org/t#", ALPHA.id, "no guest link"),
+        ("https://example.org/t", ALPHA.id, "no guest link"),
+        ("https://example.org/x#secret", ALPHA.id, "no guest link"),
+        ("ftp://example.org/t#secret", ALPHA.id, "no guest link"),
+        ("example.org/t#secret", ALPHA.id, "no guest link"),
+        ("secret, bearer", ALPHA.id, "no guest link"),
+        ("secret", "", "does not say of which environment"),
+        ("secret", "Alpha", "named by its id"),
+        ("Alpha.secret", "", "named by its id"),
+        (LINK, BETA.id, "another environment"),
+    ],
+)
+def test_what_is_no_guest_link_is_refused_without_telling_its_token(text: str, environment: str, told: str) -> None:
+    with pytest.raises(ClientError, match=told) as raised:
+        parse_link(text, environment)
+    assert "secret" not in str(raised.value)
