@@ -30,8 +30,7 @@ def get_session_by_access_token(raw: str) -> Session:
 
 def find_live_session(session_id: object) -> Session | None:
     """The session, its user loaded, while it may be used: not signed out, the account open."""
-    rows = Session.objects.select_related("user")
-    return rows.filter(pk=session_id, revoked_at=None, user__is_active=True).first()
+    return live_session(session_id).select_related("user").first()
 
 
 def find_user(name_or_email: str) -> User | None:
@@ -41,8 +40,9 @@ def find_user(name_or_email: str) -> User | None:
     return users.filter(Q(lower_username=wanted) | Q(lower_email=wanted)).first()
 
 
-def is_session_live(session_id: object) -> bool:
-    return Session.objects.filter(pk=session_id, revoked_at=None, user__is_active=True).exists()
+def live_session(session_id: object) -> QuerySet[Session]:
+    """The session while it may be used, as a query for `exists()` or `Exists`."""
+    return Session.objects.filter(pk=session_id, revoked_at=None, user__is_active=True)
 
 
 def environment_count(user: User) -> int:

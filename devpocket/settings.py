@@ -120,6 +120,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {
         "NAME": BASE_DIR / "var" / f"test-{os.getpid()}.sqlite3"
     }  # a file: threads share it
+    DATABASES["default"]["CONN_MAX_AGE"] = None  # opening the file anew for every call costs more than most queries
     # IMMEDIATE: a transaction takes the write lock when it begins, so two writers wait instead of failing half-way.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",

@@ -7,9 +7,10 @@ from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Exists, QuerySet
 
 from accounts.models import Session
-from accounts.selectors import get_session_by_access_token, is_session_live
+from accounts.selectors import get_session_by_access_token, live_session
 from devpocket.errors import DomainError
 from environments.connections import target_for
 from environments.lifecycle import BECOMING_READY, Phase
@@ -19,7 +20,7 @@ from environments.ssh import Target
 from terminals.errors import ShareEnded
 from terminals.handshake import Handshake
 from terminals.models import Mode, TerminalShare
-from terminals.shares import is_share_live, share_open
+from terminals.shares import live_share, share_open
 from terminals.tickets import ticket_redeem
 from terminals.tmux import SESSION_NAME
 
@@ -92,7 +93,7 @@ def check_access(handshake: Handshake, *, admits_guests: bool) -> Access:
     session = _signed_in(handshake)
     if handshake.session is not None and not SESSION_NAME.match(handshake.session):
         raise Refused(*BAD_SESSION)
-    environment = environments_of(session.user_id).filter(pk=_environment_id(handshake)).first()
+    environment = _rows(session.user_id).filter(pk=_environment_id(handshake)).first()
     if environment is None:
         raise Refused(*ENVIRONMENT_NOT_FOUND)
     return Access(environment, session_id=session.pk, records=session.user.record_terminals)
@@ -149,15 +150,20 @@ class Standing:
 
 
 def look_again(access: Access) -> Standing:
-    """A deleted environment is still given, with its last phase, for the status that tells of it."""
-    rows = environments_of(access.owner_id, with_terminated=True)
+    """A deleted environment is still given, with its last phase, for the status that tells of it. One query."""
+    live = live_session(access.session_id) if access.share is None else live_share(access.share.pk)
+    rows = _rows(access.owner_id, with_terminated=True).annotate(is_admitted=Exists(live))
     environment = rows.filter(pk=access.environment.pk).first()
-    if access.share is not None:
-        return Standing(is_share_live(access.share.pk), environment)
-    return Standing(is_session_live(access.session_id), environment)
+    return Standing(getattr(environment, "is_admitted", False) or (environment is None and live.exists()), environment)
 
 
-def find_target(access: Access) -> Target | None:
+def _rows(owner_id: UUID, *, with_terminated: bool = False) -> QuerySet[Environment]:
+    """Without what a socket has no use for: it keeps its row for as long as it is open."""
+    rows = environments_of(owner_id, with_terminated=with_terminated).select_related(None)
+    return rows.defer("host_private_key", "environment_variables", "description")
+
+
+def find_target(standing: Standing) -> Target | None:
     """How to reach the environment's machine; None while it doesn't run."""
-    running = environments_of(access.owner_id).filter(pk=access.environment.pk, phase=Phase.RUNNING).first()
-    return None if running is None else target_for(running)
+    environment = standing.environment
+    return target_for(environment) if environment is not None and standing.is_running else None

@@ -16,7 +16,7 @@ from environments.models import Environment
 from environments.services import host_key_mismatch_record
 from environments.ssh import HostKeyMismatch, SSHUnavailable, Target
 from terminals import access, counters, frames
-from terminals.access import Refused, Standing, find_target
+from terminals.access import Refused, Standing, find_target, look_again
 from terminals.lifespan import hub
 from terminals.models import OpenTerminal
 from terminals.numbered import NumberedInput
@@ -206,7 +206,7 @@ class TerminalConsumer(ClientSocket):
         give_up_at: float | None = None
         while self.viewer is None and not self.is_closing:
             await self.ready.wait()
-            target, self.target = self.target or await database_sync_to_async(find_target)(self.access), None
+            target, self.target = self.target or await database_sync_to_async(self._find_target)(), None
             if target is None:  # it doesn't run any more: _watch finds out what that means
                 give_up_at = None
                 self.ready.clear()
@@ -232,6 +232,9 @@ class TerminalConsumer(ClientSocket):
         if self.viewer is not None:
             self.note_activity()
         self._resize_now()  # the size may have changed meanwhile
+
+    def _find_target(self) -> Target | None:
+        return find_target(look_again(self.access))
 
     async def _record(self, stream: Stream) -> None:
         """From its beginning, where the client or its owner's settings want that."""
@@ -347,8 +350,11 @@ class TerminalConsumer(ClientSocket):
     def may_stay(self, standing: Standing) -> bool:
         return standing.is_running or standing.may_wait
 
+    def counts_as_use(self) -> bool:
+        return self.access.share is None or not self.is_view
+
     def is_in_use(self) -> bool:
-        return self.viewer is not None and (self.access.share is None or not self.is_view)
+        return self.viewer is not None and self.counts_as_use()
 
     def looks_often(self, standing: Standing) -> bool:
         """While it is being prepared or, behind the terminal, set up: its progress is shown (contract 9.3)."""

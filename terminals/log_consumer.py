@@ -57,18 +57,16 @@ class LogsConsumer(ClientSocket):
 
     async def serve(self, welcome_by: float) -> None:
         """Admit the client, welcome it, and tell it what was logged and, if it wants to know, what is."""
+        self.query = parse_logs_query(self.scope["query_string"])
         try:
             standing, _ = await self.admit()
         except Refused as refused:
             return await self.refuse(refused)
         assert standing.environment is not None  # noqa: S101 -- admit() refuses without
         self.environment = standing.environment
-        self.query = parse_logs_query(self.scope["query_string"])
         self.told = log_frames.Told(self.environment)
         await self.tell(log_frames.welcome(self.environment))
         self.may_read.set()
-        if self.query.follow and standing.is_running:
-            self.note_activity()
         self.watch(standing)
         async with followers.watching(self.environment.pk) as follower:
             self.follower = follower
@@ -107,8 +105,11 @@ class LogsConsumer(ClientSocket):
     def may_stay(self, standing: Standing) -> bool:
         return standing.environment is not None and standing.environment.phase != Phase.TERMINATED
 
+    def counts_as_use(self) -> bool:
+        """As a terminal that is open does."""
+        return self.query.follow
+
     def is_in_use(self) -> bool:
-        """As with a terminal that is open."""
         return self.query.follow and self.environment.phase == Phase.RUNNING
 
     def looks_often(self, standing: Standing) -> bool:

@@ -30,8 +30,7 @@ class NumberedInput:
         self._socket = socket
         self.seq = 0
         self._stream: Stream | None = None
-        self._news = asyncio.Event()
-        self._is_acknowledging = False
+        self._news: asyncio.Event | None = None  # few clients number their input
 
     def is_new(self, seq: int) -> bool:
         """Whether to apply it. What was applied before is only acknowledged again."""
@@ -67,16 +66,16 @@ class NumberedInput:
         self.seq = applied.seq if applied is not None else 0
 
     def _acknowledge(self) -> None:
+        if self._news is None:
+            self._news = asyncio.Event()
+            self._socket.start(self._keep_acknowledging, self._news, name="acks")
         self._news.set()
-        if not self._is_acknowledging:
-            self._is_acknowledging = True
-            self._socket.start(self._keep_acknowledging, name="acks")
 
-    async def _keep_acknowledging(self) -> None:
+    async def _keep_acknowledging(self, news: asyncio.Event) -> None:
         """What is acknowledged is stored before, so that no other process applies it again. Many at once are one."""
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await news.wait()
+            news.clear()
             seq = self.seq
             await self._store(is_final=False)
             await self._socket.tell(frames.ack(seq))

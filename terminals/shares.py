@@ -114,9 +114,9 @@ def share_open(token: str) -> TerminalShare:
     return rows.select_related("environment__template").defer("environment__host_private_key").get()
 
 
-def is_share_live(share_id: UUID) -> bool:
-    """Whether those who came by the link may stay."""
-    return _live().filter(pk=share_id).exists()
+def live_share(share_id: UUID) -> QuerySet[TerminalShare]:
+    """The link while those who came by it may stay, as a query for `exists()` or `Exists`."""
+    return _live().filter(pk=share_id)
 
 
 def is_active(share: TerminalShare) -> bool:

@@ -97,9 +97,13 @@ class ClientSocket(AsyncWebsocketConsumer):
     def seen(self, standing: Standing) -> None:
         """The environment after each look. Never waits."""
 
+    def counts_as_use(self) -> bool:
+        """Whether this socket, open and nothing more, is use of the environment while that runs."""
+        return True
+
     def is_in_use(self) -> bool:
-        """Whether this socket, open as it is, counts as use of the environment."""
-        return False
+        """Whether it is now."""
+        raise NotImplementedError
 
     def looks_often(self, standing: Standing) -> bool:
         return False
@@ -306,7 +310,10 @@ class ClientSocket(AsyncWebsocketConsumer):
             session=self.session_shown(),
             mode=Mode.VIEW if self.is_view else Mode.WRITE,
         )
-        return standing, find_target(self.access) if standing.is_running else None
+        if standing.is_running and self.counts_as_use():
+            self.noted_at = time.monotonic()  # with the rest of it: no look of its own
+            activity_record(environment_id=self.access.environment.pk)
+        return standing, find_target(standing)
 
     @property
     def is_view(self) -> bool:
@@ -338,7 +345,7 @@ class ClientSocket(AsyncWebsocketConsumer):
         time at once: what nobody has used for long may be about to be stopped.
         """
         now = time.monotonic()
-        if now - self.noted_at >= ACTIVITY_EVERY_S:
+        if now - self.noted_at >= ACTIVITY_EVERY_S and self.counts_as_use():
             self.noted_at, self.is_activity_new = now, True
             self.news.set()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import codecs
 import secrets
-from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -241,19 +240,19 @@ class Viewer:
         if offset < stream.replay.start:
             first, self.lead = stream.after_gap()
             self.missed, self.offset = first - offset, first
-        # Terminals are not asked again what programs have asked them before. Begin and end of each such question.
+        # Terminals are not asked again what programs have asked them before. Begin and end of such questions, last first.
         first, data = stream.replay.since(self.offset) if is_replay else (0, b"")
-        self._left_out = deque((first + begin, first + end) for begin, end in queries(data))
+        self._left_out = [(first + begin, first + end) for begin, end in queries(data)][::-1]
 
     def notice(self) -> None:
         self._news.set()
 
     def _next(self, most: int) -> tuple[int, bytes]:
         """Bytes that are here and may be sent, and the offset of their first one."""
-        while self._left_out and self._left_out[0][0] <= self.offset:
-            self.offset = max(self.offset, self._left_out.popleft()[1])
+        while self._left_out and self._left_out[-1][0] <= self.offset:
+            self.offset = max(self.offset, self._left_out.pop()[1])
         if self._left_out:
-            most = min(most, self._left_out[0][0] - self.offset)
+            most = min(most, self._left_out[-1][0] - self.offset)
         return self.stream.replay.since(self.offset, most)
 
     async def follow_text(self) -> AsyncGenerator[tuple[str, int], None]:
@@ -267,7 +266,7 @@ class Viewer:
             has_ended = self.stream.ended.is_set()
             first, data = self._next(TEXT_MAX_BYTES)
             end = first + len(data)
-            is_last = bool(self._left_out) and end == self._left_out[0][0]  # a question is a whole sequence
+            is_last = bool(self._left_out) and end == self._left_out[-1][0]  # a question is a whole sequence
             text, used = _decode(data, final=is_last or (has_ended and end == replay.end))
             if used:
                 self.offset = first + used

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from accounts import services
 from accounts.models import Session
-from accounts.selectors import is_session_live
+from accounts.selectors import live_session
 from accounts.services import Device, SignIn, user_login
 from conftest import PASSWORD
 from devpocket import nudges
@@ -41,8 +41,8 @@ def test_logout_ends_this_session_at_once_and_no_other(ann: SignIn, second: Sign
     refreshed = APIClient().post("/api/v1/auth/refresh", {"refresh_token": ann.tokens.refresh})
     wire.check_refusal(refreshed, 401, "token_invalid")
     assert me(second).status_code == 200
-    assert not is_session_live(ann.session.pk)
-    assert is_session_live(second.session.pk)
+    assert not live_session(ann.session.pk).exists()
+    assert live_session(second.session.pk).exists()
     assert Session.objects.get(pk=ann.session.pk).revoked_reason == "logout"
 
 

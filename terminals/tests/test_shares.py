@@ -230,12 +230,12 @@ def test_a_list_costs_as_much_however_long_it_is(
 
 def test_a_revoked_link_opens_nothing(client: APIClient, home: Environment) -> None:
     shown = create(client, home)
-    assert shares.is_share_live(uuid.UUID(shown["id"]))
+    assert shares.live_share(uuid.UUID(shown["id"])).exists()
     answer = client.delete(f"{path_of(home, shown['id'])}/")
     assert (answer.status_code, answer.content) == (204, b"")
     [after] = listed(client, home)
     assert (after["active"], after["revoked_at"] is not None) == (False, True)
-    assert not shares.is_share_live(uuid.UUID(shown["id"]))
+    assert not shares.live_share(uuid.UUID(shown["id"])).exists()
     with pytest.raises(ShareEnded):
         shares.share_open(shown["token"])
 
@@ -353,9 +353,9 @@ def lock_out(home: Environment, client: APIClient) -> None:
 def test_it_ends_with_its_time_its_environment_and_its_owner(end: Any, client: APIClient, home: Environment) -> None:
     shown = create(client, home)
     shares.share_open(shown["token"])
-    assert shares.is_share_live(uuid.UUID(shown["id"]))
+    assert shares.live_share(uuid.UUID(shown["id"])).exists()
     end(home, client)
-    assert not shares.is_share_live(uuid.UUID(shown["id"]))
+    assert not shares.live_share(uuid.UUID(shown["id"])).exists()
     with pytest.raises(ShareEnded) as refused:
         shares.share_open(shown["token"])
     assert refused.value.code == "share_ended"

@@ -103,7 +103,7 @@ async def test_an_open_socket_hears_of_the_stop(
     try:
         async with at() as socket:
             await socket.until_sent(type="welcome")
-            await change(home, phase_changed_at=timezone.now() - LONG_AGO)
+            await change(home, phase_changed_at=timezone.now() - LONG_AGO, last_activity_at=timezone.now() - LONG_AGO)
             await database_sync_to_async(idle_settle)(home.pk)
             frame = await socket.until_sent(type="info", code="idle_warning")
             told = datetime.fromisoformat(frame["stops_at"])
