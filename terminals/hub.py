@@ -95,6 +95,7 @@ class Hub:
         stream.lingering = asyncio.get_running_loop().call_later(self._resume_s, self.end, stream)
         self._away[stream.id] = stream
         away = [one for one in self._away.values() if one.place.environment_id == stream.place.environment_id]
+        away.sort(key=lambda one: one.place.session is None)  # a plain shell is lost with its stream: those go last
         for one in away[:-LINGERING_MAX]:
             self.end(one)
         while len(self._away) > LINGERING_TOTAL_MAX:

@@ -138,7 +138,7 @@ class ClientSocket(AsyncWebsocketConsumer):
         try:
             async with asyncio.timeout(None) as life:
                 self._life = life
-                await self._read(receive)
+                await self._guarded(self._read, receive)
         except TimeoutError:
             if not life.expired():
                 raise
@@ -150,7 +150,10 @@ class ClientSocket(AsyncWebsocketConsumer):
     async def _read(self, receive: Callable[[], Awaitable[Message]]) -> None:
         await receive()  # websocket.connect
         self.handshake = read_handshake(self.scope)
-        await self.accept(subprotocol=self.handshake.subprotocol)
+        try:
+            await self.accept(subprotocol=self.handshake.subprotocol)
+        except GONE:
+            return
         welcome_by = asyncio.get_running_loop().time() + WELCOME_LIMIT_S
         self.start(self._hear, name="nudges")
         self.start(self.serve, welcome_by, name="serve")

@@ -240,7 +240,7 @@ class Viewer:
         if offset < stream.replay.start:
             first, self.lead = stream.after_gap()
             self.missed, self.offset = first - offset, first
-        # Terminals are not asked again what programs have asked them before. Begin and end of such questions, last first.
+        # Terminals are not asked again what programs have asked them before. Where such questions are, the last first.
         first, data = stream.replay.since(self.offset) if is_replay else (0, b"")
         self._left_out = [(first + begin, first + end) for begin, end in queries(data)][::-1]
 

@@ -264,6 +264,15 @@ async def test_few_streams_without_a_viewer_are_kept(hub: Hub, machine: Machine)
     assert [viewer is not None for viewer in kept] == [False, False, *[True] * LINGERING_MAX]
 
 
+async def test_plain_shells_are_kept_longest(hub: Hub, machine: Machine) -> None:
+    plain = await opened(hub, machine, None)
+    hub.leave(plain)
+    for _ in range(LINGERING_MAX + 1):
+        hub.leave(await opened(hub, machine))
+    await eventually(lambda: machine.open_channels == LINGERING_MAX)
+    assert hub.resume(Place(HOME, None), point(plain)) is not None
+
+
 async def test_all_environments_together_keep_a_limited_number(
     hub: Hub, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,6 +145,17 @@ async def test_a_bug_closes_with_1011_and_says_nothing(at: Any, monkeypatch: pyt
         assert "secret" not in json.dumps(socket.sent)
 
 
+async def test_a_bug_in_what_a_message_does_closes_with_1011(at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_raw: object) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(consumers, "parse_frame", broken)
+    async with at() as socket:
+        socket.say(type="ping")
+        assert await socket.until_closed() == (1011, "internal error")
+        assert "secret" not in json.dumps(socket.sent)
+
+
 async def test_a_database_away_for_a_moment_ends_no_terminal(
     at: Any, home: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
