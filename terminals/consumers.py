@@ -226,8 +226,11 @@ class TerminalConsumer(ClientSocket):
                 await asyncio.sleep(ATTACH_RETRY_S)
             else:
                 await self._record(viewer.stream)
-                self.numbered.go_on(viewer.stream)
+                await self.numbered.go_on(viewer.stream)
                 self.viewer = viewer
+                viewer.on_replaced = self._replaced
+                if viewer.replaced:  # meanwhile
+                    self._replaced()
         self.told_not_ready = False
         if self.viewer is not None:
             self.note_activity()
@@ -278,7 +281,6 @@ class TerminalConsumer(ClientSocket):
                     begin = offset
                     await self.tell(frames.output(text, offset))
         if viewer.replaced:
-            await self.finish(NORMAL, "normal", frames.info("replaced", REPLACED))
             return True
         if viewer.stream.shell_exited:
             await self.finish(NORMAL, "normal", frames.info("session_ended", "The session has ended."))
@@ -339,8 +341,15 @@ class TerminalConsumer(ClientSocket):
     def stream_moved(self, event: Message) -> None:
         """The client has come back to another process."""
         if self.viewer is not None and self.viewer.stream.id == event["stream"]:
-            self.viewer.replaced = True
-            self.viewer.notice()
+            hub.replace(self.viewer.stream)
+
+    def _replaced(self) -> None:
+        self.start(self._end_replaced, name="replaced")
+
+    async def _end_replaced(self) -> None:
+        """Now, whatever is being sent: that may wait for a client that is out of reach."""
+        await self.numbered.aclose()  # first: another process may be waiting for it
+        await self.finish(NORMAL, "normal", frames.info("replaced", REPLACED))
 
     def terminal_terminated(self, event: Message) -> None:
         super().terminal_terminated(event)

@@ -74,8 +74,7 @@ class Hub:
 
     def _view(self, stream: Stream, offset: int, *, is_replay: bool) -> Viewer:
         if stream.viewer is not None:
-            stream.viewer.replaced = True
-            stream.viewer.notice()
+            stream.viewer.replace()
         self._away.pop(stream.id, None)
         if stream.lingering is not None:
             stream.lingering.cancel()
@@ -104,8 +103,7 @@ class Hub:
     def replace(self, stream: Stream) -> None:
         """End a stream whose client goes on elsewhere; a socket that still has it is told."""
         if stream.viewer is not None:
-            stream.viewer.replaced = True
-            stream.viewer.notice()
+            stream.viewer.replace()
             stream.viewer = None
         self.end(stream)
 

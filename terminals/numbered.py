@@ -44,10 +44,11 @@ class NumberedInput:
             self.seq = stream.input_seq = seq
             self._acknowledge()
 
-    def go_on(self, stream: Stream) -> None:
-        """With another stream, or the one that the client has come back to."""
+    async def go_on(self, stream: Stream) -> None:
+        """With another stream, or the one that the client has come back to; noted before anything is applied to it."""
         self.seq = stream.input_seq = max(self.seq, stream.input_seq)
         self._stream = stream
+        await self._store(is_final=False)
 
     async def take_over(self, stream_id: str, place: Place) -> None:
         """From a stream that can't be gone on with here. Whoever else has it stops first, and says where."""
@@ -90,5 +91,7 @@ class NumberedInput:
             log.exception("terminal_input_not_stored")  # the cache is away: typing goes on without it
 
     async def aclose(self) -> None:
-        """The socket is gone: nothing more is applied by it."""
-        await self._store(is_final=True)
+        """Nothing more is applied by this socket. Where another of this process has the stream now, that goes on."""
+        if self._stream is not None and self._stream.viewer is None:
+            await self._store(is_final=True)
+        self._stream = None

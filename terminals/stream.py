@@ -236,6 +236,7 @@ class Viewer:
         self.missed = 0
         self.lead = b""
         self.replaced = False
+        self.on_replaced: Callable[[], None] | None = None
         self._news = asyncio.Event()
         if offset < stream.replay.start:
             first, self.lead = stream.after_gap()
@@ -246,6 +247,13 @@ class Viewer:
 
     def notice(self) -> None:
         self._news.set()
+
+    def replace(self) -> None:
+        """Another socket has the stream from now on."""
+        self.replaced = True
+        self.notice()
+        if self.on_replaced is not None:
+            self.on_replaced()
 
     def _next(self, most: int) -> tuple[int, bytes]:
         """Bytes that are here and may be sent, and the offset of their first one."""
