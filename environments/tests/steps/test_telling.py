@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
@@ -28,7 +26,7 @@ from environments.steps.tools import ACTION_REPEAT_S, PATIENCE_MAX_S
 from environments.tests.homes import home_of
 from environments.tests.life import change
 from environments.tests.sshd import Machine, Process
-from environments.tests.stepping import Disk, look, machine_with
+from environments.tests.stepping import Disk, look
 from templates_catalog.importer import import_templates
 from templates_catalog.models import Template
 
@@ -36,17 +34,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 SECRET = "it's a $ecret `id` \\ and\nmore"
 OWN_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ann's phone 電話"
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Disk:
-    return Disk(tmp_path)
-
-
-@pytest.fixture
-async def machine(disk: Disk, settings: Any) -> AsyncIterator[Machine]:
-    async with machine_with(disk, settings) as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,22 +17,11 @@ from environments.steps import installing, up
 from environments.tests.homes import home_of
 from environments.tests.life import change
 from environments.tests.sshd import Machine, Process
-from environments.tests.stepping import Disk, kinds, look, machine_with
+from environments.tests.stepping import Disk, kinds, look
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FAILED = "failed completion Not installed: docker"
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Disk:
-    return Disk(tmp_path)
-
-
-@pytest.fixture
-async def machine(disk: Disk, settings: Any) -> AsyncIterator[Machine]:
-    async with machine_with(disk, settings) as running:
-        yield running
 
 
 @pytest.fixture
