@@ -5,6 +5,7 @@ from __future__ import annotations
 WIPE_LINE = "\r\x1b[K"
 BELL = "\a"
 LOOKING_ON = "You only look on here; keys are not sent (~. leaves)."
+LOST = "The shell is lost; this is a new one."
 DROPPED = "What you typed for the old one was dropped."
 HELP = "~. leave   ~~ send ~   ~? this help   (at the start of a line)"
 

@@ -16,7 +16,7 @@ from terminals.client.backoff import delays
 from terminals.client.console import Console
 from terminals.client.errors import ClientError, SignInRefused, Unreachable
 from terminals.client.keyboard import Keyboard
-from terminals.client.notices import DROPPED
+from terminals.client.notices import DROPPED, LOST
 from terminals.client.outbox import Outbox
 from terminals.client.pace import Pace
 from terminals.client.view import View
@@ -190,21 +190,32 @@ class Session:
             self._outbox.start_over(frames.number_of(frame, "input_seq"))
         elif code == "rate_limited":
             self._pace.slow_down(frames.number_of(frame, "retry_after"))
+        before = self.view.point
         self.view.show(frame)
-        if code == "reattached" and frame.get("is_new_session") is True:
-            self._begin_anew(frames.text_of(frame, "message"))
+        if code == "reattached":
+            self._other_stream(frame, before)
         if self.view.is_view:
             self._outbox.forget()  # typed before it was known that nothing can be
         if self.view.is_welcome:
             self._was_refreshed = False
         self._keyboard.has_room.set()
 
-    def _begin_anew(self, message: str) -> None:
-        """The shell ended while we were away. What was typed for it is not for another one, least of all a script."""
+    def _other_stream(self, frame: dict[str, Any], before: tuple[str, int] | None) -> None:
+        """It may be of another shell. What was typed for the old one is not for that, least of all a script's rest."""
+        has_ended = frame.get("is_new_session") is True
+        point = frames.stream_point(frame)
+        is_other = before is not None and point is not None and before[0] != point[0]
+        is_lost = self._wish.is_plain and is_other  # a plain shell is only in its stream
+        if not (has_ended or is_lost):
+            return
         has_dropped = self._outbox.forget()
-        self._has_script_ended = not self._console.is_interactive
-        if not self._has_script_ended:
-            self.view.notice(f"{message} {DROPPED}" if has_dropped else message)
+        if self._console.is_interactive:
+            text = frames.text_of(frame, "message") if has_ended else LOST
+            self.view.notice(f"{text} {DROPPED}" if has_dropped else text)
+        elif has_ended:
+            self._has_script_ended = True
+        else:
+            raise ClientError(f"{self.view.name}: the shell is lost, and with it what the script was doing.")
 
     async def _send(self, socket: ClientConnection) -> None:
         """Sizes and keys, as long as there is a shell for them."""

@@ -19,6 +19,7 @@ from devpocket.testing.processes import ROOT
 from terminals.client.api import Api, Environment, Wish
 from terminals.client.console import Console
 from terminals.client.errors import ClientError
+from terminals.client.notices import DROPPED, LOST
 from terminals.client.session import Session
 from terminals.tests.client.machine import Machine
 from terminals.tests.phone import Phone, eventually
@@ -105,7 +106,7 @@ def test_a_shell_that_ended_meanwhile_is_told_and_gets_nothing_of_what_was_typed
         terminal.expect("connection lost, reconnecting")
         end_shell(machine, shell)
         proxy.come_back()
-        terminal.expect(f"{NEW} What you typed for the old one was dropped.")
+        terminal.expect(f"{NEW} {DROPPED}")
         terminal.type("echo al$((1+1))ive\r")
         assert "ne2ver" not in terminal.expect("(?s)(.*)al2ive")[1]
         terminal.type("exit\r")
@@ -113,27 +114,52 @@ def test_a_shell_that_ended_meanwhile_is_told_and_gets_nothing_of_what_was_typed
         assert "The session has ended. Connection to My Machine closed." in terminal.text
 
 
+@contextmanager
+def running_script(machine: Machine, url: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A client whose script has begun and goes on."""
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "connect", machine.name, *options],
+        cwd=ROOT,
+        env={**os.environ, **machine.variables, "DEVPOCKET_URL": url},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(b"echo re$((1+1))dy\n")
+        child.stdin.flush()
+        shown = b""
+        while b"re2dy" not in shown:
+            shown += child.stdout.read1()
+        yield child
+
+
 def test_a_script_ends_with_its_shell_also_when_that_ended_unseen(machine: Machine, shell: str) -> None:
-    with Proxy(machine.server) as proxy:
-        child = subprocess.Popen(
-            [sys.executable, "manage.py", "connect", machine.name, shell],
-            cwd=ROOT,
-            env={**os.environ, **machine.variables, "DEVPOCKET_URL": proxy.url},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        with child:
-            assert child.stdin is not None
-            assert child.stdout is not None
-            child.stdin.write(b"echo re$((1+1))dy\n")
-            child.stdin.flush()
-            shown = b""
-            while b"re2dy" not in shown:
-                shown += child.stdout.read1()
-            proxy.cut(stay_away=True)
-            end_shell(machine, shell)
-            proxy.come_back()
-            assert child.wait(LIMIT_S) == 0
+    with Proxy(machine.server) as proxy, running_script(machine, proxy.url, shell) as child:
+        proxy.cut(stay_away=True)
+        end_shell(machine, shell)
+        proxy.come_back()
+        assert child.wait(LIMIT_S) == 0
+
+
+def test_a_plain_shell_that_is_lost_is_told_and_gets_nothing_of_what_was_typed(machine: Machine) -> None:
+    with (
+        running_script(machine, machine.server.url, "--no-tmux") as child,
+        Terminal(machine.name, "--no-tmux", cols=120, **machine.variables) as terminal,
+    ):
+        terminal.expect(r"\$|#")
+        machine.server.process.stop()
+        terminal.type("echo ne$((1+1))ver\r")
+        terminal.expect("connection lost, reconnecting")
+        machine.server.restart()
+        told = terminal.expect(f"(?s)(.*){LOST} {DROPPED}")
+        assert "ne2ver" not in told[1]
+        terminal.type("echo al$((1+1))ive\r")
+        assert "ne2ver" not in terminal.expect("(?s)(.*)al2ive")[1]
+        assert child.wait(LIMIT_S) == 1
+        assert child.stderr is not None
+        assert b"My Machine: the shell is lost" in child.stderr.read()
 
 
 async def test_a_terminal_that_was_opened_elsewhere_ends_and_says_so(
