@@ -20,6 +20,7 @@ def _versions(*names: str) -> tuple[tuple[str, str], ...]:
     return tuple((f"{name} --version", ".") for name in names)
 
 
+WITHOUT_CORE = (("tmux -V", "tmux "), ("python3 --version", "."))  # what is there when a terminal can be used
 BASE = (*_versions("git", "python3", "curl", "vim", "htop"), ("tmux -V", "tmux "))
 
 PROMISES = {
