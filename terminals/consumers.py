@@ -32,6 +32,7 @@ ATTACH_LIMIT_S = 30  # how long a running machine may stay silent before its ter
 ATTACH_RETRY_S = 1.0
 LOSSES_MAX = 5  # streams in a row that broke within ATTACH_LIMIT_S
 INPUT_LIMIT_S = 60  # a machine that takes no input for so long
+NOT_READY = frames.error("terminal_not_ready", "The terminal is not ready yet.")
 REPLACED = "This terminal was opened elsewhere."
 
 
@@ -114,9 +115,10 @@ class TerminalConsumer(ClientSocket):
                 self.told_view_only = True
                 self.reply = frames.error("view_only", "You can only look on here.")
         elif self.viewer is None or self.viewer.replaced:
+            self.numbered.missed(seq)
             if not self.told_not_ready:
                 self.told_not_ready = True
-                self.reply = frames.error("terminal_not_ready", "The terminal is not ready yet.")
+                self.reply = NOT_READY
         elif self.numbered.is_new(seq):
             self.note_activity()
             counters.input_bytes(len(data))
@@ -232,6 +234,8 @@ class TerminalConsumer(ClientSocket):
                 if viewer.replaced:  # meanwhile
                     self._replaced()
         self.told_not_ready = False
+        if self.reply == NOT_READY:
+            self.reply = None  # it is by now
         if self.viewer is not None:
             self.note_activity()
         self._resize_now()  # the size may have changed meanwhile
@@ -298,7 +302,7 @@ class TerminalConsumer(ClientSocket):
                     counters.output_bytes(len(data))
                     await self.tell_bytes(data)
                 else:
-                    await self.tell(frames.caught_up(stream=self._stream_point()))
+                    await self.tell(frames.left_out(stream=self._stream_point()))
 
     async def _tell_reattached(self, asked_for: ResumePoint | None) -> None:
         counters.reattached()
@@ -313,19 +317,25 @@ class TerminalConsumer(ClientSocket):
         )
 
     async def _tell_gap(self, viewer: Viewer) -> None:
-        """Bytes are lost: the client's terminal is put in the state that the next ones need."""
+        """Bytes are lost: the client's terminal is put in the state that the next ones need.
+
+        What does that counts as the last of what is lost, so that who counts the bytes is right at every moment.
+        """
         if not viewer.missed:
             return
         counters.replay_gap(viewer.missed)
-        if self.handshake.is_binary:
-            await self.tell_bytes(viewer.lead)
-        else:
-            await self.tell(frames.output(viewer.lead.decode(), viewer.offset))
         await self.tell(frames.lost_output(viewer.missed, stream=self._stream_point()))
+        lead, viewer.lead = viewer.lead, b""
+        if self.handshake.is_binary:
+            await self.tell_bytes(lead)
+        else:
+            await self.tell(frames.output(lead.decode(), viewer.offset))
         viewer.stream.redraw()
 
     def _stream_point(self) -> dict[str, Any] | None:
-        return None if self.viewer is None else {"id": self.viewer.stream.id, "offset": self.viewer.offset}
+        """Where the next output begins."""
+        viewer = self.viewer
+        return None if viewer is None else {"id": viewer.stream.id, "offset": viewer.offset - len(viewer.lead)}
 
     def _recording(self) -> dict[str, str] | None:
         recorder = None if self.viewer is None else self.viewer.stream.recorder

@@ -101,13 +101,13 @@ def reattached(
 
 
 def lost_output(missed: int, *, stream: dict[str, Any] | None) -> str:
-    """`missed` bytes were forgotten before the client could have them; it goes on at `stream`."""
+    """`missed` bytes were forgotten before the client could have them. What puts its terminal right comes next."""
     return info("lost_output", f"{missed} bytes of output are lost.", bytes=missed, stream=stream)
 
 
-def caught_up(*, stream: dict[str, Any] | None) -> str:
-    """For a client that counts the bytes itself: some of those that were repeated were left out."""
-    return info("caught_up", "This is live.", stream=stream)
+def left_out(*, stream: dict[str, Any] | None) -> str:
+    """For a client that counts the bytes itself: some of those that are repeated were left out."""
+    return info("left_out", "Questions to the terminal were left out.", stream=stream)
 
 
 def idle_warning(environment: Environment, stops_at: datetime) -> str:

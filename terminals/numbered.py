@@ -29,15 +29,28 @@ class NumberedInput:
     def __init__(self, socket: ClientSocket) -> None:
         self._socket = socket
         self.seq = 0
+        self._missed = 0  # the first number that could not be applied, until it comes again
         self._stream: Stream | None = None
         self._news: asyncio.Event | None = None  # few clients number their input
 
     def is_new(self, seq: int) -> bool:
-        """Whether to apply it. What was applied before is only acknowledged again."""
-        if seq and seq <= self.seq:
+        """Whether to apply it. What was applied before is only acknowledged again.
+
+        Nor is what comes after one that could not be applied: it would be out of order, and its number speak for both.
+        """
+        if not seq:
+            return True
+        if seq <= self.seq:
             self._acknowledge()
             return False
+        if self._missed and seq > self._missed:
+            return False
+        self._missed = 0
         return True
+
+    def missed(self, seq: int) -> None:
+        """There was no shell to apply it to."""
+        self._missed = self._missed or seq
 
     def applied(self, stream: Stream, seq: int) -> None:
         if seq:

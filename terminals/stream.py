@@ -24,9 +24,9 @@ from terminals.replay import ReplayBuffer
 from terminals.replayed import CANCEL, first_whole, queries
 
 REPLAY_BYTES = 1024 * 1024
-UNSENT_MAX_BYTES = 256 * 1024  # what a viewer may be behind before the channel is stopped
+UNSENT_MAX_BYTES = 128 * 1024  # what a viewer may be behind before the channel is stopped
 # Away, it may fall behind further; the rest of the buffer holds what was sent last, which may never have arrived.
-UNSENT_AWAY_MAX_BYTES = REPLAY_BYTES - UNSENT_MAX_BYTES
+UNSENT_AWAY_MAX_BYTES = REPLAY_BYTES - 256 * 1024
 TEXT_MAX_BYTES = 16 * 1024  # in a frame (contract 9.3)
 BINARY_MAX_BYTES = 64 * 1024
 FIRST_SIZE = (80, 24)
@@ -286,16 +286,13 @@ class Viewer:
                 await self._news.wait()
 
     async def follow_bytes(self) -> AsyncGenerator[bytes, None]:
-        """As follow_text(), the bytes as they are; `offset` is their end. Once empty: what is repeated ends here,
-        and some of it was left out.
-        """
-        leaves_out = bool(self._left_out)
+        """As follow_text(), the bytes as they are; `offset` is their end. Empty: it has moved over some left out."""
         while not self.replaced:
             self._news.clear()
             has_ended = self.stream.ended.is_set()
+            before = self.offset
             first, data = self._next(BINARY_MAX_BYTES)
-            if leaves_out and not self._left_out:
-                leaves_out = False
+            if self.offset != before:
                 yield b""
             if data:
                 self.offset = first + len(data)

@@ -26,6 +26,7 @@ VARIABLES = {
     "WORDS": "  spaced\tout * ? [a] ; & | > < # !",
     "LETTERS": "naïve 日本語 🙂",
 }
+IMPORTS = "from environments.models import Environment, EnvironmentEvent"  # of what manage() does
 numbers = itertools.count(1)
 
 
@@ -68,7 +69,7 @@ async def act(server: Server, home: Home, method: str, path: str, token: str | N
 def manage(server: Server, code: str) -> None:
     """Do it in a process with the server's settings and database, for what no API of ours does."""
     subprocess.run(
-        [sys.executable, "manage.py", "shell", "-v0", "-c", f"from environments.models import Environment, EnvironmentEvent\n{code}"],
+        [sys.executable, "manage.py", "shell", "-v0", "-c", f"{IMPORTS}\n{code}"],
         cwd=ROOT,
         env={**os.environ, **server.environment},
         check=True,

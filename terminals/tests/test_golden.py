@@ -70,7 +70,7 @@ def test_what_the_server_says(monkeypatch: pytest.MonkeyPatch) -> None:
             stream={"id": "Q8WFJp7MPEzywWL-", "offset": 0}, is_new_session=False, recording=None, input_seq=17
         ),
         frames.lost_output(70210, stream=later),
-        frames.caught_up(stream=later),
+        frames.left_out(stream=later),
         frames.idle_warning(running, NOW + timedelta(minutes=10)),
         frames.error("terminal_not_ready", "The terminal is not ready yet."),
         frames.error("rate_limited", "Too much at once.", retry_after=2),

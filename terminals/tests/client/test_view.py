@@ -41,7 +41,7 @@ async def test_every_frame_that_names_a_stream_says_where_the_next_output_begins
     screen.show("welcome", stream=OLD)
     await screen.view.output(b"\xe2\x82")  # bytes are counted, not characters
     assert screen.view.point == ("old", 12)
-    screen.show("info", "caught_up", "This is live.", stream={"id": "old", "offset": 20})
+    screen.show("info", "left_out", "Questions to the terminal were left out.", stream={"id": "old", "offset": 20})
     assert screen.view.point == ("old", 20)
     screen.show("info", "lost_output", "9 bytes of output are lost.", stream={"id": "old", "offset": 29}, bytes=9)
     assert screen.view.point == ("old", 29)

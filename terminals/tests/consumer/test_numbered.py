@@ -10,7 +10,7 @@ from channels.layers import get_channel_layer
 
 from environments.models import Environment
 from environments.tests.sshd import Machine, eventually
-from terminals import consumers, numbered
+from terminals import consumers, numbered, sockets
 from terminals.hub import Hub
 from terminals.tests.consumer.served import Socket
 
@@ -56,6 +56,24 @@ async def test_a_returning_client_hears_what_was_applied(at: Any, machine: Machi
         assert (await socket.until_sent(type="welcome"))["input_seq"] == 7
         socket.say(type="input", data="one\n", seq=7)
         socket.say(type="input", data="two\n", seq=8)
+        await socket.until(lambda: socket.text == "one\ntwo\n")
+
+
+async def test_what_was_missed_is_not_spoken_for_by_what_comes_after(
+    at: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "WELCOME_LIMIT_S", 0.05)
+    machine.may_open.clear()
+    async with at() as socket:
+        await socket.until_sent(type="welcome")
+        socket.say(type="input", data="one\n", seq=1)
+        await socket.until_sent(code="terminal_not_ready")
+        machine.may_open.set()
+        await socket.until_sent(code="reattached")
+        socket.say(type="input", data="two\n", seq=2)  # was under way already
+        socket.say(type="input", data="one\n", seq=1)
+        socket.say(type="input", data="two\n", seq=2)
+        await acknowledged(socket, 2)
         await socket.until(lambda: socket.text == "one\ntwo\n")
 
 
