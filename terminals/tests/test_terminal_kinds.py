@@ -11,6 +11,8 @@ from devpocket.testing.server import Server
 from terminals.tests.homes import Home, act, numbers, shell_size
 from terminals.tests.phone import Phone
 
+PROMPT = ":~"  # in the home directory
+
 
 async def link(server: Server, home: Home, **wanted: object) -> tuple[str, str]:
     """A guest link's id and token."""
@@ -92,16 +94,18 @@ async def test_a_plain_shell_has_the_variables_and_no_tmux(server: Server, home:
 async def test_keys_by_name_do_what_they_say(server: Server, home: Home, query: str) -> None:
     query = query or f"session=keys-{next(numbers)}"
     async with Phone.in_use(server, home.environment_id, home.token, query) as phone:
-        await phone.run("echo one-$((1+1))", "one-2")
-        await phone.type("sleep 1000\r")
+        await phone.type("sh -c 'echo asleep-$((1+1)); exec sleep 1000'\r")
+        await phone.until_shown("asleep-2")
         await phone.send(type="key", key="ctrl-c")
-        await phone.until_shown("^C")
-        await phone.send(type="key", key="up")
+        await phone.until_shown(PROMPT)  # what is typed before is no key to bash yet
+        await phone.run("echo one-$((1+1))", "one-2")
+        await phone.until_shown(PROMPT)
         await phone.send(type="key", key="up")
         await phone.send(type="key", key="home")
         await phone.type("true; ")
         await phone.send(type="key", key="enter")
         await phone.until_shown("one-2")
+        await phone.until_shown(PROMPT)
         await phone.type("ech")
         await phone.send(type="key", key="tab")
         await phone.type(" tab-$((1+1)) X")
