@@ -20,15 +20,16 @@ from terminals.access import Refused, Standing, find_target, look_again
 from terminals.lifespan import hub
 from terminals.models import OpenTerminal
 from terminals.numbered import NumberedInput
+from terminals.places import command_at, is_recorded, place_of
 from terminals.protocol import BadFrame, Input, Key, Ping, Resize, ResumePoint, parse_frame
 from terminals.recorder import recording_begin
 from terminals.sockets import INTERNAL_ERROR, NORMAL, ClientSocket, Message
 from terminals.stream import FIRST_SIZE, Place, Stream, Viewer
-from terminals.tmux import attach_command, session_name, shell_command, view_command
 
 log = structlog.get_logger(__name__)
 
 ATTACH_LIMIT_S = 30  # how long a running machine may stay silent before its terminal is given up
+REATTACH_LIMIT_S = 180  # and one that was attached: somebody may have rebooted it from inside
 ATTACH_RETRY_S = 1.0
 LOSSES_MAX = 5  # streams in a row that broke within ATTACH_LIMIT_S
 INPUT_LIMIT_S = 60  # a machine that takes no input for so long
@@ -63,19 +64,7 @@ class TerminalConsumer(ClientSocket):
         return self.handshake.is_view or self.access.is_view
 
     def session_shown(self) -> str:
-        return self._place().session or ""
-
-    def _place(self) -> Place:
-        environment_id, share = self.access.environment.pk, self.access.share
-        if self.handshake.is_plain and share is None:
-            return Place(environment_id, None, self.is_view)
-        name = self.handshake.session if share is None else share.session or None
-        return Place(environment_id, session_name(str(environment_id), name), self.is_view)
-
-    def _command(self) -> str:
-        if self.place.session is None:
-            return shell_command()
-        return view_command(self.place.session) if self.is_view else attach_command(self.place.session)
+        return place_of(self.handshake, self.access).session or ""
 
     # --- The client's messages
 
@@ -162,9 +151,9 @@ class TerminalConsumer(ClientSocket):
         environment = standing.environment
         assert environment is not None  # noqa: S101 -- admit() refuses without
         self.shown = environment
-        self.place = self._place()
+        self.place = place_of(self.handshake, self.access)
         asked_for = self.resume = self.handshake.resume
-        attaching = self.start(self._attach, name=f"attach-{environment.pk}")
+        attaching = self.start(self._attach, ATTACH_LIMIT_S, name=f"attach-{environment.pk}")
         if standing.is_running:
             self.ready.set()
             await asyncio.wait({attaching}, timeout=max(0.0, welcome_by - asyncio.get_running_loop().time()))
@@ -189,7 +178,7 @@ class TerminalConsumer(ClientSocket):
             if losses > LOSSES_MAX:
                 return await self._give_up(SSHUnavailable("the machine keeps closing its terminal"))
             await asyncio.sleep(ATTACH_RETRY_S * max(0, losses - 1))
-            await self._attach()
+            await self._attach(REATTACH_LIMIT_S)
             is_late = True
 
     def _welcome(self, environment: Environment) -> str:
@@ -203,9 +192,13 @@ class TerminalConsumer(ClientSocket):
             input_seq=self.numbered.seq,
         )
 
-    async def _attach(self) -> None:
-        """Wait for the environment to run and get a viewer of it. Where that is given up, the client has been told."""
+    async def _attach(self, limit_s: float) -> None:
+        """Wait for the environment to run and get a viewer of it. Where that is given up, the client has been told.
+
+        `limit_s`: how long a machine that runs may stay silent.
+        """
         give_up_at: float | None = None
+        told_away = limit_s == ATTACH_LIMIT_S  # the first time there is nothing to be away from
         while self.viewer is None and not self.is_closing:
             await self.ready.wait()
             target, self.target = self.target or await database_sync_to_async(self._find_target)(), None
@@ -214,10 +207,10 @@ class TerminalConsumer(ClientSocket):
                 self.ready.clear()
                 self.news.set()
                 continue
-            give_up_at = give_up_at or time.monotonic() + ATTACH_LIMIT_S
+            give_up_at = give_up_at or time.monotonic() + limit_s
             try:
                 viewer = await self._resumed() or await hub.open(
-                    self.place, target=target, command=self._command(), size=self.size or FIRST_SIZE
+                    self.place, target=target, command=command_at(self.place), size=self.size or FIRST_SIZE
                 )
             except HostKeyMismatch as error:
                 await database_sync_to_async(host_key_mismatch_record)(environment_id=self.place.environment_id)
@@ -225,6 +218,9 @@ class TerminalConsumer(ClientSocket):
             except SSHUnavailable as error:
                 if time.monotonic() > give_up_at:
                     return await self._give_up(error)
+                if not told_away:
+                    told_away = True
+                    await self.tell(frames.info("machine_away", "The machine doesn't answer. It is being waited for."))
                 await asyncio.sleep(ATTACH_RETRY_S)
             else:
                 await self._record(viewer.stream)
@@ -245,14 +241,12 @@ class TerminalConsumer(ClientSocket):
 
     async def _record(self, stream: Stream) -> None:
         """From its beginning, where the client or its owner's settings want that."""
-        who = self.access
-        is_wanted = who.records if self.handshake.records is None else self.handshake.records
-        if not is_wanted or who.share is not None or stream.recorder is not None:
+        if stream.recorder is not None or not is_recorded(self.handshake, self.access):
             return
         cols, rows = self.size or FIRST_SIZE
         recorder = await recording_begin(
-            owner_id=who.owner_id,
-            environment=who.environment,
+            owner_id=self.access.owner_id,
+            environment=self.access.environment,
             session=self.handshake.session or "",
             cols=cols,
             rows=rows,
@@ -389,7 +383,7 @@ class TerminalConsumer(ClientSocket):
         assert environment is not None  # noqa: S101 -- who stays has one
         assert self.shown is not None  # noqa: S101 -- since before it was watched
         # Not waited for: a client that reads nothing must not keep its own revocation from being noticed.
-        if self.looks_often(standing) or _news_of(self.shown) != _news_of(environment):
+        if self.looks_often(standing) or frames.news_of(self.shown) != frames.news_of(environment):
             self.start(self.tell, frames.status_update(environment), name="status")
         if self.stops_at is not None and self.stops_at != self.told_stop:
             self.start(self.tell, frames.idle_warning(environment, self.stops_at), name="idle-warning")
@@ -405,7 +399,3 @@ class TerminalConsumer(ClientSocket):
         if self.viewer is not None:
             hub.leave(self.viewer)
         await self.numbered.aclose()
-
-
-def _news_of(environment: Environment) -> tuple[str, bool, str]:
-    return environment.phase, environment.installation_completed, environment.install_error

@@ -87,6 +87,11 @@ def status_update(environment: Environment) -> str:
     )
 
 
+def news_of(environment: Environment) -> tuple[str, bool, str]:
+    """What of it is told at once when it changes."""
+    return environment.phase, environment.installation_completed, environment.install_error
+
+
 def info(code: str, message: str, **more: Any) -> str:
     return encode({"type": "info", "code": code, "message": message, **more})
 

@@ -111,6 +111,23 @@ async def test_a_lost_connection_is_attached_again_on_the_same_socket(at: Any, m
         await socket.until(lambda: "90 x 30" in socket.text)
 
 
+async def test_a_machine_that_reboots_by_itself_is_waited_for(
+    at: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with at() as socket:
+        await socket.until_sent(type="welcome")
+        monkeypatch.setattr(consumers, "ATTACH_LIMIT_S", 0)
+        machine.session_limit = 0
+        machine.break_connections()
+        await socket.until_sent(code="machine_away")
+        assert socket.types.count("error") == 0
+        machine.session_limit = None
+        await socket.until_sent(code="reattached")
+        socket.say(type="input", data="hello\n")
+        await socket.until(lambda: "hello" in socket.text)
+        assert [frame.get("code") for frame in socket.sent if frame["type"] == "info"] == ["machine_away", "reattached"]
+
+
 async def test_a_machine_that_keeps_hanging_up_is_given_up(at: Any, machine: Machine) -> None:
     async def hang_up(process: Process) -> None:
         process.stdout.write(b"bye ")
