@@ -11,7 +11,7 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request
 
 PIECE_BYTES = 2048  # what is looked at before the application has taken the messages that were in it
-CLOSE_LIMIT_S = 10  # for the last bytes to a client that doesn't answer; the kernel would try for a quarter of an hour
+CLOSE_LIMIT_S = 10  # for the last bytes to a client that takes none; the kernel would keep them as long as it answers
 UTF8 = "devpocket.utf8"  # in the scope's extensions: `websocket.send` takes a text frame as bytes too, as "utf8"
 
 
@@ -50,7 +50,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 b"".join(self.frames).decode()
             except UnicodeDecodeError:
                 self.frames = []
-                self.queue.put_nowait({"type": "websocket.disconnect", "code": CloseCode.INVALID_DATA})
                 return self._give_up(CloseCode.INVALID_DATA, "no UTF-8")
         super().send_receive_event_to_app()
 
@@ -80,8 +79,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _give_up(self, code: CloseCode, reason: str) -> None:
         if self.close_sent or self.transport.is_closing():
             return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
         self.conn.fail(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.transport.close()
+
+    def on_task_complete(self, task: Any) -> None:
+        super().on_task_complete(task)
         self.loop.call_later(CLOSE_LIMIT_S, self.transport.abort)

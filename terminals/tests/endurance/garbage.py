@@ -160,6 +160,7 @@ class RawSocket:
         self._reader, self.writer = reader, writer
         self.code: int | None = None
         self.told: list[dict[str, Any]] = []
+        self.pinged: bytes | None = None  # what the server's last ping said
 
     @classmethod
     @asynccontextmanager
@@ -193,6 +194,8 @@ class RawSocket:
             return False
         if first & 0x0F == CLOSE:
             self.code = struct.unpack("!H", payload[:2])[0] if payload else 1005
+        elif first & 0x0F == PING:
+            self.pinged = payload
         elif first & 0x0F == TEXT and not first & 0x40:
             self.told.append(json.loads(payload))
         return True
