@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts.services import SignIn
 from devpocket.errors import NotFound
+from devpocket.testing.layers import layer_aclose
 from environments.models import Environment
 from environments.tests.homes import home_of
 from terminals import presence
@@ -244,8 +245,7 @@ async def test_a_database_that_is_away_ends_nothing(
 async def layer() -> AsyncIterator[Any]:
     layer: Any = get_channel_layer()
     yield layer
-    if hasattr(layer, "close_pools"):  # Redis's sockets belong to this test's event loop
-        await layer.close_pools()
+    await layer_aclose(layer)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -19,6 +19,7 @@ from accounts.models import User
 from accounts.services import SignIn
 from conftest import PASSWORD
 from devpocket.nudges import share_group
+from devpocket.testing.layers import layer_aclose
 from devpocket.tests import wire
 from devpocket.tests.parallel import in_parallel
 from environments.lifecycle import Phase
@@ -274,8 +275,7 @@ async def test_revoking_tells_those_whom_it_let_in(transactional_db: None, ann: 
             assert await layer.receive(channel) == {"type": "share.revoked"}
     finally:
         await layer.group_discard(share_group(share.pk), channel)
-        if hasattr(layer, "close_pools"):
-            await layer.close_pools()
+        await layer_aclose(layer)
 
 
 @pytest.mark.parametrize("method", ["get", "post", "delete"])

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from accounts.models import PlatformKey
 from accounts.services import SignIn
+from devpocket.testing.layers import layer_aclose
 from environments.models import Environment
 from environments.ssh import SSHPool
 from environments.tests.sshd import Machine, eventually
@@ -60,8 +61,7 @@ async def layer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
         for group, channel in joined:
             assert not await is_reached(layer, group, channel), group
     finally:
-        if hasattr(layer, "close_pools"):  # Redis's sockets belong to this test's event loop
-            await layer.close_pools()
+        await layer_aclose(layer)
 
 
 @pytest.fixture
