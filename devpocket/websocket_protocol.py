@@ -12,7 +12,7 @@ from websockets.http11 import Request
 
 PIECE_BYTES = 2048  # what is looked at before the application has taken the messages that were in it
 CLOSE_LIMIT_S = 10  # for the last bytes to a client that takes none; the kernel would keep them as long as it answers
-UTF8 = "devpocket.utf8"  # in the scope's extensions: `websocket.send` takes a text frame as bytes too, as "utf8"
+UTF8 = "devpocket.utf8"  # in the scope's extensions: `websocket.send` takes text frames as bytes too, a list as "utf8"
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -59,14 +59,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.scope["extensions"][UTF8] = {}
 
     async def send(self, message: Any) -> None:
-        data = message.get("utf8")
-        if data is None:
+        texts = message.get("utf8")
+        if texts is None:
             return await super().send(message)
         await self.writable.wait()
         if self.disconnected or self.close_sent:
             raise ClientDisconnected
         try:
-            self.conn.send_text(data)
+            for text in texts:
+                self.conn.send_text(text)
         except InvalidState as error:
             raise ClientDisconnected from error
         self.transport.write(b"".join(self.conn.data_to_send()))

@@ -273,11 +273,11 @@ class TerminalConsumer(ClientSocket):
         else:
             begin = viewer.offset
             async with aclosing(viewer.follow_text()) as pieces:
-                async for text, offset in pieces:
+                async for texts in pieces:
                     self.note_activity()
-                    counters.output_bytes(offset - begin)
-                    begin = offset
-                    await self.tell(frames.output(text, offset))
+                    counters.output_bytes(viewer.offset - begin)
+                    begin = viewer.offset
+                    await self.tell_all([frames.output(text, offset) for text, offset in texts])
         if viewer.replaced:
             return True
         if viewer.stream.shell_exited:
@@ -323,7 +323,7 @@ class TerminalConsumer(ClientSocket):
         if self.handshake.is_binary:
             await self.tell_bytes(lead)
         else:
-            await self.tell(frames.output(lead.decode(), viewer.offset))
+            await self.tell_all([frames.output(lead.decode(), viewer.offset)])
         viewer.stream.redraw()
 
     def _stream_point(self) -> dict[str, Any] | None:

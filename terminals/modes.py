@@ -49,7 +49,8 @@ class ModeTracker:
 
     @staticmethod
     def _unfinished(data: bytes) -> bytes:
-        found = _UNFINISHED.search(data[-_UNFINISHED_MAX_BYTES:])
+        end = data[-_UNFINISHED_MAX_BYTES:]
+        found = _UNFINISHED.search(end) if b"\x1b" in end else None
         return found.group() if found else b""
 
     def is_on(self, mode: int) -> bool:

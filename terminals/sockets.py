@@ -215,15 +215,17 @@ class ClientSocket(AsyncWebsocketConsumer):
 
     # --- Out
 
-    async def tell(self, frame: str | bytes) -> None:
-        """Send a frame; waits while the socket is full. To a client that is gone it is nothing. Bytes: JSON as well."""
-        if isinstance(frame, str):
-            message = {"type": "websocket.send", "text": frame}
-        elif self._takes_utf8:
-            message = {"type": "websocket.send", "utf8": frame}
+    async def tell(self, frame: str) -> None:
+        """Send a frame; waits while the socket is full. To a client that is gone it is nothing."""
+        await self._send({"type": "websocket.send", "text": frame})
+
+    async def tell_all(self, texts: list[bytes]) -> None:
+        """As tell(), several frames that are encoded already."""
+        if self._takes_utf8:
+            await self._send({"type": "websocket.send", "utf8": texts})
         else:
-            message = {"type": "websocket.send", "text": frame.decode()}
-        await self._send(message)
+            for text in texts:
+                await self.tell(text.decode())
 
     async def tell_bytes(self, data: bytes) -> None:
         """As tell(), in a binary frame."""

@@ -28,10 +28,10 @@ UNSENT_MAX_BYTES = 128 * 1024  # what a viewer may be behind before the channel 
 # Away, it may fall behind further; the rest of the buffer holds what was sent last, which may never have arrived.
 UNSENT_AWAY_MAX_BYTES = REPLAY_BYTES - 256 * 1024
 TEXT_MAX_BYTES = 16 * 1024  # in a frame (contract 9.3)
+TEXTS_AT_ONCE = 4  # frames that are handed on together: what it takes to send one is mostly not its bytes
 BINARY_MAX_BYTES = 64 * 1024
 FIRST_SIZE = (80, 24)
 RESIZE_EVERY_S = 0.05  # SSH has no flow control for resizes, so a flood of them is reduced to its last one
-FORGOTTEN_TAIL_BYTES = 4096  # kept of what is forgotten, to see whether a sequence is cut there
 
 
 class Recorder(Protocol):
@@ -71,7 +71,7 @@ class Stream(asyncssh.SSHClientSession[bytes]):
         self.lease: Lease | None = None  # holds the shared SSH connection open
         # tmux draws everything anew for whoever has lost a part of it, so only a plain shell has to be followed.
         self._modes = ModeTracker() if place.session is None else None
-        self._forgotten = b""
+        self._forgotten = (b"", b"")  # what was forgotten last: a sequence may be cut there
         self.replay = ReplayBuffer(REPLAY_BYTES, None if self._modes is None else self._forget)
         self._on_end = on_end
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
@@ -130,8 +130,7 @@ class Stream(asyncssh.SSHClientSession[bytes]):
     def _forget(self, data: bytes) -> None:
         assert self._modes is not None  # noqa: S101 -- only asked for with it
         self._modes.feed(data)
-        self._forgotten = data[-FORGOTTEN_TAIL_BYTES:] if len(data) >= FORGOTTEN_TAIL_BYTES else self._forgotten + data
-        self._forgotten = self._forgotten[-FORGOTTEN_TAIL_BYTES:]
+        self._forgotten = (self._forgotten[1], data)
 
     def _modes_now(self) -> ModeTracker | None:
         if self._modes is None:
@@ -144,7 +143,7 @@ class Stream(asyncssh.SSHClientSession[bytes]):
         """Where the oldest bytes begin that make sense by themselves, and what to say to a terminal before them."""
         assert self._modes is not None  # noqa: S101 -- who has tmux gets a new stream instead
         start, data = self.replay.since(self.replay.start, REPLAY_BYTES)
-        skip = first_whole(self._forgotten, data)
+        skip = first_whole(b"".join(self._forgotten), data)
         modes = self._modes.copy()
         modes.feed(data[:skip])
         return start + skip, CANCEL + modes.restore()
@@ -263,27 +262,35 @@ class Viewer:
             most = min(most, self._left_out[-1][0] - self.offset)
         return self.stream.replay.since(self.offset, most)
 
-    async def follow_text(self) -> AsyncGenerator[tuple[str, int], None]:
-        """Text as it comes, whole characters, with the offset of its end; ends with the stream, or when replaced.
+    async def follow_text(self) -> AsyncGenerator[list[tuple[str, int]], None]:
+        """Text as it comes, whole characters, in pieces for a frame each, with the offset of their end; several where
+        they are there. Ends with the stream, or when replaced.
 
         Invalid bytes become U+FFFD. A character of which only a part has come waits for the rest.
         """
-        replay = self.stream.replay
         while not self.replaced:
             self._news.clear()  # before looking, so that no wake-up is missed
             has_ended = self.stream.ended.is_set()
-            first, data = self._next(TEXT_MAX_BYTES)
-            end = first + len(data)
-            is_last = bool(self._left_out) and end == self._left_out[-1][0]  # a question is a whole sequence
-            text, used = _decode(data, final=is_last or (has_ended and end == replay.end))
-            if used:
-                self.offset = first + used
-                yield text, self.offset
+            pieces: list[tuple[str, int]] = []
+            while len(pieces) < TEXTS_AT_ONCE and (text := self._next_text(has_ended)):
+                pieces.append((text, self.offset))
+            if pieces:
+                yield pieces
                 self.stream.sent(self.offset)
             elif has_ended:
                 return
             else:
                 await self._news.wait()
+
+    def _next_text(self, has_ended: bool) -> str:
+        """The next piece, up to `offset`; empty where there is none yet."""
+        first, data = self._next(TEXT_MAX_BYTES)
+        end = first + len(data)
+        is_last = bool(self._left_out) and end == self._left_out[-1][0]  # a question is a whole sequence
+        text, used = _decode(data, final=is_last or (has_ended and end == self.stream.replay.end))
+        if used:
+            self.offset = first + used
+        return text
 
     async def follow_bytes(self) -> AsyncGenerator[bytes, None]:
         """As follow_text(), the bytes as they are; `offset` is their end. Empty: it has moved over some left out."""
