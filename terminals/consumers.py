@@ -23,7 +23,8 @@ from terminals.numbered import NumberedInput
 from terminals.places import command_at, is_recorded, place_of
 from terminals.protocol import BadFrame, Input, Key, Ping, Resize, ResumePoint, parse_frame
 from terminals.recorder import recording_begin
-from terminals.sockets import INTERNAL_ERROR, NORMAL, ClientSocket, Message
+from terminals.socket_life import INTERNAL_ERROR, NORMAL, Message
+from terminals.sockets import ClientSocket
 from terminals.stream import FIRST_SIZE, Place, Stream, Viewer
 
 log = structlog.get_logger(__name__)
@@ -123,7 +124,9 @@ class TerminalConsumer(ClientSocket):
                 self._resize_now()
 
     def _resize_now(self) -> None:
-        self.resizing = None
+        if self.resizing is not None:
+            self.resizing.cancel()
+            self.resizing = None
         if self.viewer is not None and self.size is not None:
             self.viewer.stream.resize(*self.size)
 
@@ -223,18 +226,25 @@ class TerminalConsumer(ClientSocket):
                     await self.tell(frames.info("machine_away", "The machine doesn't answer. It is being waited for."))
                 await asyncio.sleep(ATTACH_RETRY_S)
             else:
-                await self._record(viewer.stream)
-                await self.numbered.go_on(viewer.stream)
-                self.viewer = viewer
-                viewer.on_replaced = self._replaced
-                if viewer.replaced:  # meanwhile
-                    self._replaced()
+                await self._take(viewer)
         self.told_not_ready = False
         if self.reply == NOT_READY:
             self.reply = None  # it is by now
         if self.viewer is not None:
             self.note_activity()
         self._resize_now()  # the size may have changed meanwhile
+
+    async def _take(self, viewer: Viewer) -> None:
+        try:
+            await self._record(viewer.stream)
+            await self.numbered.go_on(viewer.stream)
+        except BaseException:
+            hub.leave(viewer)
+            raise
+        self.viewer = viewer
+        viewer.on_replaced = self._replaced
+        if viewer.replaced:  # meanwhile
+            self._replaced()
 
     def _find_target(self) -> Target | None:
         return find_target(look_again(self.access))
@@ -301,14 +311,8 @@ class TerminalConsumer(ClientSocket):
     async def _tell_reattached(self, asked_for: ResumePoint | None) -> None:
         counters.reattached()
         is_new = asked_for is not None and hub.has_exited(self.place, asked_for.stream)
-        await self.tell(
-            frames.reattached(
-                stream=self._stream_point(),
-                is_new_session=is_new,
-                recording=self._recording(),
-                input_seq=self.numbered.seq,
-            )
-        )
+        now = {"stream": self._stream_point(), "recording": self._recording(), "input_seq": self.numbered.seq}
+        await self.tell(frames.reattached(is_new_session=is_new, **now))
 
     async def _tell_gap(self, viewer: Viewer) -> None:
         """Bytes are lost: the client's terminal is put in the state that the next ones need.
@@ -356,9 +360,10 @@ class TerminalConsumer(ClientSocket):
         await self.finish(NORMAL, "normal", frames.info("replaced", REPLACED))
 
     def terminal_terminated(self, event: Message) -> None:
+        """Nobody comes back to the stream; what runs in tmux goes on."""
         super().terminal_terminated(event)
         if self.viewer is not None:
-            hub.end(self.viewer.stream)  # nobody comes back to it; what runs in tmux goes on
+            hub.end(self.viewer.stream)
 
     def may_stay(self, standing: Standing) -> bool:
         return standing.is_running or standing.may_wait

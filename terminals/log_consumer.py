@@ -19,7 +19,8 @@ from terminals.access import Refused, Standing
 from terminals.log_protocol import LogsQuery, parse_logs_frame, parse_logs_query
 from terminals.models import OpenTerminal
 from terminals.protocol import BadFrame
-from terminals.sockets import NORMAL, ClientSocket, Message
+from terminals.socket_life import NORMAL, Message
+from terminals.sockets import ClientSocket
 
 LAST_LINES_LIMIT_S = 5.0  # two looks at the machine: the row may know that all is done before its last lines are read
 

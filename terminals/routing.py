@@ -7,7 +7,7 @@ from django.urls import re_path
 
 from terminals.consumers import TerminalConsumer
 from terminals.log_consumer import LogsConsumer
-from terminals.sockets import UnknownConsumer
+from terminals.unknown import UnknownConsumer
 
 websocket_application: Any = URLRouter(
     [

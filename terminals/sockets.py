@@ -9,20 +9,18 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import structlog
 from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.layers import get_channel_layer
 from django.conf import settings
+from redis.exceptions import RedisError
 
-from devpocket.errors import INTERNAL_ERROR_TEXT
 from devpocket.nudges import environment_group, session_group, share_group
-from devpocket.tasks import TaskOwner
-from devpocket.websocket_protocol import UTF8
 from environments.services import activity_record
 from environments.ssh import Target
 from terminals import access, counters, frames, slots
@@ -31,6 +29,7 @@ from terminals.handshake import Handshake, read_handshake
 from terminals.limits import Allowance
 from terminals.models import Mode, OpenTerminal
 from terminals.presence import terminal_closed, terminal_opened
+from terminals.socket_life import GONE, POLICY_VIOLATION, LivingSocket, Message
 
 log = structlog.get_logger(__name__)
 
@@ -38,16 +37,11 @@ AUTHENTICATION_LIMIT_S = 30  # contract 9.1
 WELCOME_LIMIT_S = 1.5  # of 2: a machine that takes longer to answer is attached after the welcome
 ACTIVITY_EVERY_S = 60.0  # between two records of one socket that the environment is in use
 LOOK_OFTEN_S = 5.0  # status at least every 10 s while installing (contract 9.3); nudges come sooner
-SEND_LIMIT_S = 120  # a client that takes no output for so long is gone, even if its TCP still answers
-FINISH_LIMIT_S = 5  # what a client that reads slowly gets to hear why it is closed
 CLEAN_UP_LIMIT_S = 10
-NORMAL, POLICY_VIOLATION, INTERNAL_ERROR = 1000, 1008, 1011
-GONE = (OSError, RuntimeError)  # what uvicorn raises where the client, or it itself (1009), has closed the socket
-
-Message = dict[str, Any]
+LISTEN_RETRY_S = 2.0
 
 
-class ClientSocket(AsyncWebsocketConsumer):
+class ClientSocket(LivingSocket):
     """One client. Its tasks: `serve` admits it and relays to it, `_watch` follows its sign-in and environment,
     `_hear` takes nudges. Its messages are read one by one, each when what the last one asked for is done, so unread
     ones wait in the client.
@@ -61,7 +55,6 @@ class ClientSocket(AsyncWebsocketConsumer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tasks = TaskOwner()
         self.slot: str | None = None
         self.groups_joined: list[str] = []
         self.reply: str | None = None  # to the client's last message
@@ -69,13 +62,9 @@ class ClientSocket(AsyncWebsocketConsumer):
         self.news = asyncio.Event()  # something about this socket's row or sign-in has changed
         self.noted_at = float("-inf")  # when somebody was last seen to use the environment
         self.is_activity_new = False  # noted, not yet recorded
-        self.is_closing = False
         self.allowance = Allowance(
             time.monotonic(), input_burst=settings.WS_INPUT_BURST, input_per_s=settings.WS_INPUT_RATE
         )
-        self._sending = asyncio.Lock()
-        self._life: asyncio.Timeout | None = None
-        self._takes_utf8 = False
 
     # --- What a kind of socket does
 
@@ -132,19 +121,11 @@ class ClientSocket(AsyncWebsocketConsumer):
         a keystroke would cost.
         """
         self.scope, self.base_send = scope, send
-        self._takes_utf8 = UTF8 in scope.get("extensions", {})
         self.channel_layer = get_channel_layer()
         self.channel_name = await self.channel_layer.new_channel()
         try:
-            async with asyncio.timeout(None) as life:
-                self._life = life
-                await self._guarded(self._read, receive)
-        except TimeoutError:
-            if not life.expired():
-                raise
+            await self.live(self._read, receive)
         finally:
-            self._life = None
-            self.is_closing = True
             await self._clean_up()
 
     async def _read(self, receive: Callable[[], Awaitable[Message]]) -> None:
@@ -182,23 +163,46 @@ class ClientSocket(AsyncWebsocketConsumer):
             await asyncio.sleep(verdict.wait_s)
 
     async def _hear(self) -> None:
-        """Nudges from anywhere. Each has a method of its name, which never waits."""
+        """Nudges from anywhere. Each has a method of its name, which never waits.
+
+        Without the channel layer a socket goes on: it also looks by itself.
+        """
+        is_away = False
         while True:
-            message = await self.channel_layer.receive(self.channel_name)
+            try:
+                message = await self.channel_layer.receive(self.channel_name)
+            except (OSError, RedisError) as error:
+                if not is_away:
+                    log.warning("nudges_not_heard", error=f"{type(error).__name__}: {error}")
+                is_away = True
+                await asyncio.sleep(LISTEN_RETRY_S)
+                await self._join_again()
+                continue
+            is_away = False
             handler = getattr(self, message["type"].replace(".", "_"), None)
             if handler is not None:
                 handler(message)
 
+    async def _join_again(self) -> None:
+        """The layer may have forgotten who is in a group, and what was said meanwhile."""
+        with suppress(OSError, RedisError):
+            for group in self.groups_joined:
+                await self.channel_layer.group_add(group, self.channel_name)
+        self.news.set()
+
     async def _clean_up(self) -> None:
         """Each step also where one before it has failed."""
-        leave_groups = [self.channel_layer.group_discard(group, self.channel_name) for group in self.groups_joined]
-        steps = [self.tasks.aclose(), self.leave(), database_sync_to_async(self._sign_off)(), *leave_groups]
-        for step in steps:
+        sign_off = database_sync_to_async(self._sign_off)
+        for step in (self.tasks.aclose, self.leave, sign_off, self._leave_groups):
             try:
                 async with asyncio.timeout(CLEAN_UP_LIMIT_S):
-                    await step
+                    await step()
             except Exception:
                 log.exception("terminal_clean_up_failed")
+
+    async def _leave_groups(self) -> None:
+        for group in self.groups_joined:
+            await self.channel_layer.group_discard(group, self.channel_name)
 
     def _sign_off(self) -> None:
         self._record_activity()
@@ -206,74 +210,12 @@ class ClientSocket(AsyncWebsocketConsumer):
         if self.slot is not None:
             slots.slot_free(self.slot, self.channel_name)
 
-    def end(self) -> None:
-        """End this consumer now, whatever its socket does. The server closes the socket then."""
-        self.is_closing = True
-        life, self._life = self._life, None
-        if life is not None:
-            life.reschedule(asyncio.get_running_loop().time())
-
-    # --- Out
-
-    async def tell(self, frame: str) -> None:
-        """Send a frame; waits while the socket is full. To a client that is gone it is nothing."""
-        await self._send({"type": "websocket.send", "text": frame})
-
-    async def tell_all(self, texts: list[bytes]) -> None:
-        """As tell(), several frames that are encoded already."""
-        if self._takes_utf8:
-            await self._send({"type": "websocket.send", "utf8": texts})
-        else:
-            for text in texts:
-                await self.tell(text.decode())
-
-    async def tell_bytes(self, data: bytes) -> None:
-        """As tell(), in a binary frame."""
-        await self._send({"type": "websocket.send", "bytes": data})
-
-    async def _send(self, message: Message) -> None:
-        async with self._sending:
-            if self.is_closing:
-                return
-            try:
-                async with asyncio.timeout(SEND_LIMIT_S):
-                    await self.base_send(message)
-            except GONE:
-                self.end()
+    # --- Getting in
 
     async def refuse(self, refused: Refused) -> None:
         if not self.may_read.is_set():
             counters.socket_refused(self.kind, refused.code)
         await self.finish(POLICY_VIOLATION, refused.reason, frames.error(refused.code, refused.message))
-
-    async def finish(self, code: int, reason: str, last: str | None) -> None:
-        """Send a last frame, close, and end. Nothing is sent after it."""
-        if self.is_closing:
-            return
-        self.is_closing = True
-        try:
-            async with asyncio.timeout(FINISH_LIMIT_S), self._sending:
-                if last is not None:
-                    await self.send(text_data=last)
-                await self.close(code=code, reason=reason)
-        except GONE:
-            pass
-        finally:
-            self.end()
-
-    def start(self, work: Callable[..., Coroutine[None, None, None]], *args: Any, name: str) -> asyncio.Task[None]:
-        """A task of this socket's, which ends with it."""
-        return self.tasks.start(self._guarded(work, *args), name=name)
-
-    async def _guarded(self, work: Callable[..., Coroutine[None, None, None]], *args: Any) -> None:
-        """A bug closes the socket; it never leaves it open with nobody behind it."""
-        try:
-            await work(*args)
-        except Exception:
-            log.exception("terminal_failed")
-            await self.finish(INTERNAL_ERROR, "internal error", frames.error("internal_error", INTERNAL_ERROR_TEXT))
-
-    # --- Getting in
 
     async def admit(self) -> tuple[Standing, Target | None]:
         """The checks, in the contract's order (9.1); and how to reach the machine, if it runs. Raises: Refused."""
@@ -387,12 +329,3 @@ class ClientSocket(AsyncWebsocketConsumer):
         if self.access.ends_at is None:
             return pause_s
         return min(pause_s, max(0.1, (self.access.ends_at - datetime.now(UTC)).total_seconds() + 0.1))
-
-
-class UnknownConsumer(AsyncWebsocketConsumer):
-    """A path that isn't one of ours."""
-
-    async def connect(self) -> None:
-        await self.accept()
-        await self.send(text_data=frames.error("not_found", "There is nothing at this address."))
-        await self.close(code=POLICY_VIOLATION, reason="Not found")

@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.services import SignIn, session_logout
 from environments.models import Environment
 from environments.tests.sshd import Machine, Process, eventually, flood
-from terminals import consumers, limits, slots, sockets
+from terminals import consumers, limits, slots, socket_life, sockets
 from terminals.hub import Hub
 from terminals.tests.consumer.served import WAIT_S, act, change
 
@@ -151,6 +151,28 @@ async def test_an_unreachable_machine_is_given_up(
         assert socket.sent[-1]["code"] == "ssh_failed"
 
 
+async def test_a_channel_layer_away_for_a_moment_ends_no_terminal(
+    at: Any, ann: SignIn, layer: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "LISTEN_RETRY_S", 0.01)
+    receive, failures = layer.receive, []
+
+    async def flaky(channel: str) -> Any:
+        if len(failures) < 3:
+            failures.append(channel)
+            raise ConnectionError("gone")
+        return await receive(channel)
+
+    monkeypatch.setattr(layer, "receive", flaky)
+    async with at() as socket:
+        await socket.until_sent(type="welcome")
+        await eventually(lambda: len(failures) == 3)
+        socket.say(type="input", data="hello\n")
+        await socket.until(lambda: "hello" in socket.text)
+        await database_sync_to_async(session_logout)(session=ann.session)
+        assert await socket.until_closed() == (1008, "Session revoked")
+
+
 async def test_a_bug_closes_with_1011_and_says_nothing(at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_access: object) -> None:
         raise ZeroDivisionError("secret detail")
@@ -271,7 +293,7 @@ async def test_a_set_up_that_lacks_something_is_told_once(at: Any, home: Environ
 async def test_a_revoked_sign_in_is_cut_off_even_while_nothing_is_read(
     at: Any, ann: SignIn, machine: Machine, monkeypatch: pytest.MonkeyPatch, lost: bool
 ) -> None:
-    monkeypatch.setattr(sockets, "FINISH_LIMIT_S", 0.1)
+    monkeypatch.setattr(socket_life, "FINISH_LIMIT_S", 0.1)
     if lost:
         monkeypatch.setattr(slots, "RENEW_S", 0.1)
         monkeypatch.setattr(consumers.TerminalConsumer, "session_revoked", lambda socket, event: None)
@@ -306,7 +328,7 @@ async def test_a_user_who_is_disabled_is_cut_off(at: Any, ann: SignIn, monkeypat
 async def test_a_client_that_reads_nothing_for_long_is_let_go(
     at: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "SEND_LIMIT_S", 0.1)
+    monkeypatch.setattr(socket_life, "SEND_LIMIT_S", 0.1)
     machine.serve = flood
     async with at() as socket:
         await socket.until_sent(type="output")
@@ -343,44 +365,3 @@ async def test_input_that_the_machine_does_not_take_stays_in_the_client(
             socket.say(type="input", data="x" * 60_000)
         assert await socket.until_closed() == (1008, "Rate limit exceeded")
         assert socket.asked_for < 100  # SSH's windows are 2 MiB in this server, and ours is 64 KiB
-
-
-@pytest.mark.parametrize(
-    ("allowed", "origin", "welcomed"),
-    [
-        ([], None, True),
-        (["https://app.example.org"], b"https://app.example.org", True),
-        (["*"], b"https://anywhere.example", True),
-        ([], b"https://app.example.org", False),
-        (["https://app.example.org"], b"https://app.example.org.evil.example", False),
-        (["https://app.example.org"], b"null", False),
-    ],
-)
-async def test_browsers_come_from_allowed_origins_only(
-    at: Any, settings: Any, allowed: list[str], origin: bytes | None, welcomed: bool
-) -> None:
-    settings.WS_ALLOWED_ORIGINS = allowed
-    async with at(headers=[(b"origin", origin)] if origin else []) as socket:
-        if welcomed:
-            await socket.until_sent(type="welcome")
-        else:
-            assert await socket.until_closed() == (1008, "Authentication failed")
-            assert [frame["code"] for frame in socket.sent] == ["authentication_failed"]
-
-
-def test_a_slot_is_its_holders_alone(ann: SignIn, settings: Any) -> None:
-    settings.WS_CONNECTIONS_PER_USER = 2
-    first, second = slots.slot_take(str(ann.user.pk), "one"), slots.slot_take(str(ann.user.pk), "two")
-    assert first is not None
-    assert second is not None
-    assert slots.slot_take(str(ann.user.pk), "three") is None
-    slots.slot_free(first, "two")
-    assert slots.slot_take(str(ann.user.pk), "three") is None
-    slots.slot_free(first, "one")
-    assert slots.slot_take(str(ann.user.pk), "three") == first
-    slots.slot_renew(first, "one")
-    slots.slot_free(first, "three")
-    slots.slot_renew(second, "two")
-    cache.delete(second)  # ran out
-    slots.slot_renew(second, "two")
-    assert cache.get(second) == "two"

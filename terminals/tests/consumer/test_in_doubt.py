@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from environments.tests.sshd import Machine, eventually
-from terminals import consumers, numbered, sockets
+from terminals import consumers, numbered, socket_life
 from terminals.hub import Hub
 from terminals.tests.consumer.served import WAIT_S, Socket
 
@@ -46,7 +46,7 @@ async def test_a_replaced_socket_ends_though_its_client_takes_nothing(
     at: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its phone is out of reach, and TCP would find out in minutes: till then it would count as one of the user's."""
-    monkeypatch.setattr(sockets, "FINISH_LIMIT_S", 0.05)
+    monkeypatch.setattr(socket_life, "FINISH_LIMIT_S", 0.05)
     async with at() as old:
         stream = (await old.until_sent(type="welcome"))["stream"]["id"]
         old.stall()

@@ -95,7 +95,7 @@ async def test_connections_are_counted_with_the_terminals(at: Any, ann: SignIn, 
 async def test_a_revoked_sign_in_ends_it(
     at: Any, ann: SignIn, is_stalled: bool, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("terminals.sockets.FINISH_LIMIT_S", 0.1)
+    monkeypatch.setattr("terminals.socket_life.FINISH_LIMIT_S", 0.1)
     async with at() as socket:
         await socket.until_sent(type="installation_complete")
         if is_stalled:
