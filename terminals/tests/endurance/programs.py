@@ -31,6 +31,19 @@ while IFS= read -r line; do
 done > "$1"
 echo kept
 """
+# Lines in colours, wide characters, and things put here and there; it notes that it was run.
+_DRAW = r"""
+echo "$2" >> "$1"
+i=0
+while [ $i -lt 150 ]; do
+    i=$((i + 1))
+    printf '\033[3%dm<%d.%d>\033[0m naïve 日本語 🙂\n' $((i % 8)) "$2" $i
+    [ $((i % 10)) -eq 0 ] && printf '\0337\033[%d;%dH\033[7m*%d*\033[0m\0338' $((i % 24 + 1)) $((i % 40 + 30)) $i
+    sleep 0.01
+done
+printf '\033[2;5H\033[1mup here\033[0m\033[24;1H\n'
+echo "drawn $2"
+"""
 
 
 def counter(directory: Path, stop: Path) -> str:
@@ -50,6 +63,11 @@ def counted(output: bytes) -> tuple[bytes, bytes] | None:
 def keeper(directory: Path, kept: Path) -> str:
     """The command line of a program that writes each line it reads to the file `kept`."""
     return _program(directory, "keep", _KEEP, kept)
+
+
+def drawer(directory: Path, ran: Path) -> str:
+    """The command line, but for a number, of a program that draws for some seconds and notes the number in `ran`."""
+    return _program(directory, "draw", _DRAW, ran)
 
 
 def _program(directory: Path, name: str, text: str, *arguments: Path) -> str:
