@@ -9,7 +9,7 @@ run: ready
 	@exec $(BIN)/python manage.py develop
 
 test: ready-dev
-	$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The product on real virtual machines (docs/development.md). RIG_TEMPLATES=ubuntu,python RIG_SUITE=trixie RIG_SHORT=1
 rig-test: ready-dev

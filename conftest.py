@@ -20,6 +20,17 @@ from devpocket.testing.wire_check import checked
 
 PASSWORD = "Correct-Horse-7"
 
+# Files that take long by themselves come first: each goes to one worker, and none may be left alone at the end.
+LONG = (
+    "environments/tests/chaos",
+    *(f"terminals/tests/{name}" for name in ("test_first", "client", "endurance", "test_")),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((place for place, name in enumerate(LONG) if item.nodeid.startswith(name)), 99))
+
+
 hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("tests")
 
