@@ -18,7 +18,7 @@ from terminals.stream import FIRST_SIZE, Place, Stream, Viewer
 
 log = structlog.get_logger(__name__)
 
-LINGERING_MAX = 4  # streams without a viewer kept for an environment
+LINGERING_MAX = 10  # streams without a viewer kept for an environment: as many as a user may have at once
 LINGERING_TOTAL_MAX = 256  # and for all of them together: 256 MiB at the very most
 EXITED_MAX = 1024  # streams of which is known that their shell has ended
 

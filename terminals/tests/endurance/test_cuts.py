@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from devpocket.testing.server import Server
 from terminals.tests.endurance.cuts import run
 from terminals.tests.homes import act, settled
+from terminals.tests.phone import Phone
 
 
 @pytest.mark.timeout(120)
@@ -20,4 +22,22 @@ async def test_cut_connections_lose_and_double_nothing(server: Server, tmp_path:
     assert outcome.cuts >= 20
     assert outcome.is_good, str(outcome)
     assert "Traceback" not in server.process.output()
+    await act(server, home, "DELETE", f"/environments/{home.environment_id}")
+
+
+async def test_all_shells_that_are_lost_at_once_come_back(server: Server) -> None:
+    """As many as a user may have, without tmux: a phone that loses its network loses it in all of them."""
+    home = await settled(server)
+    async with AsyncExitStack() as stack:
+        phones = [
+            await stack.enter_async_context(Phone.in_use(server, home.environment_id, home.token, "tmux=0"))
+            for _ in range(10)
+        ]
+        for phone in phones:
+            phone.vanish()
+    async with AsyncExitStack() as stack:
+        for point in [phone.stream for phone in phones]:
+            query = f"tmux=0&stream={point['id']}&offset={point['offset']}"
+            back = await stack.enter_async_context(Phone.in_use(server, home.environment_id, home.token, query))
+            assert back.welcome["stream"] == point
     await act(server, home, "DELETE", f"/environments/{home.environment_id}")
