@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,22 +23,59 @@ import requests
 from devpocket.testing.localcloud import SSH_PORT, TOKEN
 from devpocket.testing.processes import ROOT, Process
 
+_prepared: dict[str, str] = {}  # a migrated database with the templates in it, by kind: made once, then copied
+
 
 @contextmanager
-def _database(directory: Path) -> Iterator[str]:
-    """The URL of a fresh database: on the server that DATABASE_URL names, else SQLite in the directory."""
+def _database(directory: Path) -> Iterator[tuple[str, str]]:
+    """The URL of a database of its own, and its kind: on the server that DATABASE_URL names, else SQLite.
+
+    A copy of the one that was prepared before, where there is one.
+    """
     given = os.environ.get("DATABASE_URL", "")
     if not given.startswith("postgres"):
-        yield f"sqlite:///{directory}/db.sqlite3"
+        file = directory / "db.sqlite3"
+        if "sqlite" in _prepared:
+            shutil.copyfile(_prepared["sqlite"], file)
+        yield f"sqlite:///{file}", "sqlite"
         return
     name = f"server_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(given, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        template = _prepared.get("postgres")
+        connection.execute(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
     try:
-        yield urlsplit(given)._replace(path=f"/{name}").geturl()
+        yield urlsplit(given)._replace(path=f"/{name}").geturl(), "postgres"
     finally:
+        _drop(given, name)
+
+
+def _drop(given: str, name: str) -> None:
+    with psycopg.connect(given, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _prepare(kind: str, url: str, environment: dict[str, str]) -> None:
+    """Migrate, import the templates, and keep a copy of it for the servers to come."""
+    for command in (["migrate", "-v0"], ["import_templates"]):
+        subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            check=True,
+            capture_output=True,
+        )
+    if kind == "sqlite":
+        copy = Path(tempfile.mkdtemp(prefix="devpocket-prepared-"))
+        atexit.register(shutil.rmtree, copy, ignore_errors=True)
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as source:
+            source.execute("VACUUM INTO ?", (str(copy / "db.sqlite3"),))  # with what is in its write-ahead log
+        _prepared[kind] = str(copy / "db.sqlite3")
+    else:
+        given, name = os.environ["DATABASE_URL"], f"prepared_{uuid.uuid4().hex[:12]}"
         with psycopg.connect(given, autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{urlsplit(url).path[1:]}"')
+        atexit.register(_drop, given, name)
+        _prepared[kind] = name
 
 
 class Server:
@@ -48,11 +89,11 @@ class Server:
     @classmethod
     @contextmanager
     def start(cls, cloud_url: str, directory: Path, **settings: str) -> Iterator[Server]:
-        with _database(directory) as database_url:
-            yield from cls._run(cloud_url, directory, {"DATABASE_URL": database_url, **settings})
+        with _database(directory) as (database_url, kind):
+            yield from cls._run(cloud_url, directory, kind, {"DATABASE_URL": database_url, **settings})
 
     @classmethod
-    def _run(cls, cloud_url: str, directory: Path, settings: dict[str, str]) -> Iterator[Server]:
+    def _run(cls, cloud_url: str, directory: Path, kind: str, settings: dict[str, str]) -> Iterator[Server]:
         environment = {
             "DEBUG": "true",
             "SECRET_KEY": "test",
@@ -71,14 +112,8 @@ class Server:
             "MEDIA_ROOT": str(directory / "media"),
             **settings,
         }
-        for command in (["migrate", "-v0"], ["import_templates"]):
-            subprocess.run(
-                [sys.executable, "manage.py", *command],
-                cwd=ROOT,
-                env={**os.environ, **environment},
-                check=True,
-                capture_output=True,
-            )
+        if kind not in _prepared:
+            _prepare(kind, settings["DATABASE_URL"], environment)
         server = cls(environment, directory)
         try:
             yield server
