@@ -17,14 +17,15 @@ from uuid import UUID
 
 import asyncssh
 
-from environments.ssh import Lease
+from environments.ssh import TERMINAL_WINDOW_BYTES, Lease
 from terminals.keys import key_bytes
 from terminals.modes import APPLICATION_CURSOR, ModeTracker
 from terminals.replay import ReplayBuffer
 from terminals.replayed import CANCEL, first_whole, queries
 
 REPLAY_BYTES = 1024 * 1024
-UNSENT_MAX_BYTES = 128 * 1024  # what a viewer may be behind before the channel is stopped
+RESTART_BELOW_BYTES = 4096  # what a viewer is behind when a channel that was stopped goes on
+UNSENT_MAX_BYTES = TERMINAL_WINDOW_BYTES + RESTART_BELOW_BYTES  # and when it is stopped
 # Away, it may fall behind further; the rest of the buffer holds what was sent last, which may never have arrived.
 UNSENT_AWAY_MAX_BYTES = REPLAY_BYTES - 256 * 1024
 TEXT_MAX_BYTES = 16 * 1024  # in a frame (contract 9.3)
@@ -149,8 +150,13 @@ class Stream(asyncssh.SSHClientSession[bytes]):
         return start + skip, CANCEL + modes.restore()
 
     def _pace(self) -> None:
-        """Stop or restart the channel by how far its reader is behind."""
+        """Stop or restart the channel by how far its reader is behind.
+
+        asyncssh lets the machine send another window with the first piece that it hands on, whatever it still holds:
+        restarted for a piece at a time it would gather megabytes. So it goes on when there is room for all it holds.
+        """
         room = UNSENT_MAX_BYTES if self.viewer is not None else UNSENT_AWAY_MAX_BYTES
+        room -= TERMINAL_WINDOW_BYTES if self._is_paused else 0
         should_pause = self.replay.end - self.sent_offset >= room
         if self._channel is not None and should_pause != self._is_paused:
             self._is_paused = should_pause
