@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 
 from devpocket.testing.server import Server
 from terminals.tests.endurance.cuts import run
-from terminals.tests.homes import act, settled
-from terminals.tests.phone import Phone
+from terminals.tests.homes import Home, act, settled
+from terminals.tests.phone import WAIT_S, Phone
 
 
 @pytest.mark.timeout(120)
@@ -38,6 +39,18 @@ async def test_all_shells_that_are_lost_at_once_come_back(server: Server) -> Non
     async with AsyncExitStack() as stack:
         for point in [phone.stream for phone in phones]:
             query = f"tmux=0&stream={point['id']}&offset={point['offset']}"
-            back = await stack.enter_async_context(Phone.in_use(server, home.environment_id, home.token, query))
+            back = await _admitted(stack, server, home, query)
             assert back.welcome["stream"] == point
     await act(server, home, "DELETE", f"/environments/{home.environment_id}")
+
+
+async def _admitted(stack: AsyncExitStack, server: Server, home: Home, query: str) -> Phone:
+    """Once the server has noticed that enough of the others are gone."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            phone = await stack.enter_async_context(
+                Phone.at(server, home.environment_id, f"token={home.token}&{query}")
+            )
+            phone.welcome = await phone.next()
+            if phone.welcome.get("code") != "too_many_connections":
+                return phone
