@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
-from websockets.frames import CloseCode
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 PIECE_BYTES = 2048  # what is looked at before the application has taken the messages that were in it
 CLOSE_LIMIT_S = 10  # for the last bytes to a client that takes none; the kernel would keep them as long as it answers
+UNANSWERED_MAX_BYTES = 96 * 1024  # of messages, unpacked, that may be on their way to a client
+ASK_EVERY_BYTES = 48 * 1024
+MARK = b"o"  # begins a ping that asks how far the client has come; uvicorn's own have 4 bytes
 UTF8 = "devpocket.utf8"  # in the scope's extensions: `websocket.send` takes text frames as bytes too, a list as "utf8"
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """Takes text that is encoded already: turning JSON into str and back costs as much CPU as making it, and more.
+
+    Sends no more than a client keeps up with: pings ask it, behind what was sent, and their answers tell. The kernels'
+    buffers are no measure: they hold megabytes, packed a hundred times as much, and after Ctrl-C all of it would come.
 
     Reads in pieces: uvicorn makes messages of all that a read has brought, and compressed a read holds 150 MiB of them.
     """
@@ -24,6 +31,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._unread = bytearray()
+        # Bytes of messages: that were sent, up to where the last ping asked, up to where a pong has answered.
+        self._sent_bytes = self._asked_bytes = self._answered_bytes = 0
+        self._heard: asyncio.Event | None = None  # made when first needed: most sockets never have so much to send
 
     def data_received(self, data: bytes) -> None:
         self._unread += data
@@ -52,6 +62,39 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self.frames = []
                 return self._give_up(CloseCode.INVALID_DATA, "no UTF-8")
         super().send_receive_event_to_app()
+        self._go_on()  # if nothing is read now, no answers are either: they aren't waited for
+
+    def handle_pong(self, event: Frame) -> None:
+        data = bytes(event.data)
+        if len(data) != 9 or not data.startswith(MARK):
+            return super().handle_pong(event)
+        self._answered_bytes = min(self._sent_bytes, int.from_bytes(data[1:], "big"))
+        self._go_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._go_on()
+
+    async def _room_for(self, size: int) -> None:
+        while (
+            self._sent_bytes > self._answered_bytes
+            and self._sent_bytes - self._answered_bytes + size > UNANSWERED_MAX_BYTES
+            and not (self.read_paused or self.disconnected or self.close_sent)
+        ):
+            if self._asked_bytes < self._sent_bytes:  # else nobody might ever answer
+                self._ask()
+                self.transport.write(b"".join(self.conn.data_to_send()))
+            self._heard = self._heard or asyncio.Event()
+            self._heard.clear()
+            await self._heard.wait()
+
+    def _go_on(self) -> None:
+        if self._heard:
+            self._heard.set()
+
+    def _ask(self) -> None:
+        self._asked_bytes = self._sent_bytes
+        self.conn.send_ping(MARK + self._sent_bytes.to_bytes(8, "big"))
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -59,15 +102,23 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.scope["extensions"][UTF8] = {}
 
     async def send(self, message: Any) -> None:
-        texts = message.get("utf8")
-        if texts is None:
+        texts, data = message.get("utf8"), message.get("bytes")
+        if texts is None and data is None:
             return await super().send(message)
+        size = sum(map(len, texts)) if data is None else len(data)
         await self.writable.wait()
-        if self.disconnected or self.close_sent:
-            raise ClientDisconnected
         try:
-            for text in texts:
-                self.conn.send_text(text)
+            await self._room_for(size)
+            if self.disconnected or self.close_sent:
+                raise ClientDisconnected
+            if data is not None:
+                self.conn.send_binary(data)
+            else:
+                for text in texts:
+                    self.conn.send_text(text)
+            self._sent_bytes += size
+            if self._sent_bytes - self._asked_bytes >= ASK_EVERY_BYTES:
+                self._ask()
         except InvalidState as error:
             raise ClientDisconnected from error
         self.transport.write(b"".join(self.conn.data_to_send()))
@@ -81,6 +132,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.close_sent or self.transport.is_closing():
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
+        self._go_on()
         self.conn.fail(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True

@@ -29,8 +29,9 @@ CIPHERS = [
 ]
 # Small enough that Ctrl-C in a flood is felt at once, and that other terminals on the connection do not wait for long
 # behind it: 64, 128 and 256 KiB gave an echo's p99 of 17, 12 and 27 ms, and took 17.0, 14.7 and 14.6 CPU seconds a GiB
-# (python -m terminals.tests.bench, one busy machine, so only their ratios mean something).
-TERMINAL_WINDOW_BYTES = 128 * 1024
+# (python -m terminals.tests.bench, one busy machine, so only their ratios mean something). With 128, half a MiB and
+# more came after Ctrl-C now and then (python -m terminals.tests.endurance.floods).
+TERMINAL_WINDOW_BYTES = 96 * 1024
 TERMINAL_TYPE = "xterm-256color"
 
 
