@@ -4,7 +4,7 @@
 
 Text and binary clients, with compression and without, read plain shells that count, over a network that delays, stalls
 and cuts in the middle of frames. Meanwhile others type numbered lines into tmux and into plain shells. With
-DATABASE_URL and REDIS_URL there are two server processes, and those who type in tmux return to either.
+DATABASE_URL and REDIS_URL there are two server processes, and those who type in tmux return to the other one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 from devpocket.testing.cutting import CuttingProxy, Fate
@@ -40,14 +41,14 @@ TYPING: tuple[Span, Span] = (3.1, 4.5), (2.9, 3.5)
 
 
 class Fates:
-    """What becomes of connections, until there have been enough cuts: each to one of the servers, by chance."""
+    """What becomes of connections, until there have been enough cuts. The servers take turns."""
 
     def __init__(self, servers: list[Server], spans: tuple[Span, Span], rng: random.Random) -> None:
-        self._ports, self._spans, self._rng = [port_of(server) for server in servers], spans, rng
+        self._ports, self._spans, self._rng = cycle([port_of(server) for server in reversed(servers)]), spans, rng
         self.is_calm = False
 
     def __call__(self) -> Fate:
-        rng, port = self._rng, self._rng.choice(self._ports)
+        rng, port = self._rng, next(self._ports)
         if self.is_calm:
             return Fate(port)
         return Fate(
