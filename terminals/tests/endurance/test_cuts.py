@@ -20,7 +20,7 @@ async def test_cut_connections_lose_and_double_nothing(server: Server, tmp_path:
     """Of a user of its own: sockets of which the server isn't told that they were cut stay open for a while."""
     home = await settled(server)
     outcome = await run([server], home, tmp_path, cuts=12, lines=150, rng=random.Random(6))
-    assert outcome.cuts >= 20
+    assert outcome.cuts >= 12
     assert outcome.is_good, str(outcome)
     assert "Traceback" not in server.process.output()
     await act(server, home, "DELETE", f"/environments/{home.environment_id}")
