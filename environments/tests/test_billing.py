@@ -80,6 +80,6 @@ def test_adding_up_at_each_change_gives_the_same_as_adding_up_at_the_end(
         month = following.replace(day=1, hour=0)
         if (following.year, following.month) != (now.year, now.month):
             expected = 0.0
-        expected += rate * (following - max(now, month)) / timedelta(hours=1)
+        expected += rate * ((following - max(now, month)) / timedelta(hours=1))
         now = following
     assert usd_month_to_date(row, now) == pytest.approx(expected)
