@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from uvicorn.protocols.utils import ClientDisconnected
@@ -10,6 +9,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import InvalidState
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
+
+from devpocket.flags import Flag, Inbox
 
 PIECE_BYTES = 2048  # what is looked at before the application has taken the messages that were in it
 CLOSE_LIMIT_S = 10  # for the last bytes to a client that takes none; the kernel would keep them as long as it answers
@@ -33,7 +34,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._unread = bytearray()
         # Bytes of messages: that were sent, up to where the last ping asked, up to where a pong has answered.
         self._sent_bytes = self._asked_bytes = self._answered_bytes = 0
-        self._heard: asyncio.Event | None = None  # made when first needed: most sockets never have so much to send
+        self._heard = Flag()
+        # Lighter than uvicorn's own. What the queue gets more than one message of is what a single read has brought.
+        self.queue, self.writable = Inbox(), Flag()  # type: ignore[assignment]
+        self.writable.set()
 
     def data_received(self, data: bytes) -> None:
         self._unread += data
@@ -84,13 +88,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             if self._asked_bytes < self._sent_bytes:  # else nobody might ever answer
                 self._ask()
                 self.transport.write(b"".join(self.conn.data_to_send()))
-            self._heard = self._heard or asyncio.Event()
             self._heard.clear()
             await self._heard.wait()
 
     def _go_on(self) -> None:
-        if self._heard:
-            self._heard.set()
+        self._heard.set()
 
     def _ask(self) -> None:
         self._asked_bytes = self._sent_bytes

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from channels.db import database_sync_to_async
 
+from devpocket.flags import Flag
 from environments.idle import find_warned_stop
 from environments.models import Environment
 from environments.services import host_key_mismatch_record
@@ -52,7 +53,7 @@ class TerminalConsumer(ClientSocket):
         self.resume: ResumePoint | None = None
         self.size: tuple[int, int] | None = None  # the client's window, once it has told
         self.resizing: asyncio.TimerHandle | None = None
-        self.ready = asyncio.Event()  # the environment runs
+        self.ready = Flag()  # the environment runs
         self.target: Target | None = None  # as it was when the client was admitted
         self.numbered = NumberedInput(self)
         self.shown: Environment | None = None  # as the client was last told

@@ -10,6 +10,7 @@ import asyncio
 import time
 from contextlib import aclosing, suppress
 
+from devpocket.flags import Flag
 from environments.lifecycle import Phase
 from environments.log_buffer import Entry
 from environments.log_follower import LogFollower, followers
@@ -39,8 +40,8 @@ class LogsConsumer(ClientSocket):
     def __init__(self) -> None:
         super().__init__()
         self.follower: LogFollower | None = None
-        self.changed = asyncio.Event()  # what `environment` is
-        self.last_line = asyncio.Event()  # the set-up's own "100 %" was told
+        self.changed = Flag()  # what `environment` is
+        self.last_line = Flag()  # the set-up's own "100 %" was told
 
     # --- The client's messages
 

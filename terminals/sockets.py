@@ -20,6 +20,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from devpocket.flags import Flag
 from devpocket.nudges import environment_group, session_group, share_group
 from environments.services import activity_record
 from environments.ssh import Target
@@ -58,8 +59,8 @@ class ClientSocket(LivingSocket):
         self.slot: str | None = None
         self.groups_joined: list[str] = []
         self.reply: str | None = None  # to the client's last message
-        self.may_read = asyncio.Event()  # set by the welcome, which comes before any reply
-        self.news = asyncio.Event()  # something about this socket's row or sign-in has changed
+        self.may_read = Flag()  # set by the welcome, which comes before any reply
+        self.news = Flag()  # something about this socket's row or sign-in has changed
         self.noted_at = float("-inf")  # when somebody was last seen to use the environment
         self.is_activity_new = False  # noted, not yet recorded
         self.allowance = Allowance(

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import asyncssh
 
+from devpocket.flags import Flag
 from environments.ssh import TERMINAL_WINDOW_BYTES, Lease
 from terminals.keys import key_bytes
 from terminals.modes import APPLICATION_CURSOR, ModeTracker
@@ -67,7 +68,7 @@ class Stream(asyncssh.SSHClientSession[bytes]):
         self.input_seq = 0  # the client's number for the last input that was applied
         self.recorder: Recorder | None = None
         self.exit_status: int | None = None
-        self.ended = asyncio.Event()
+        self.ended = Flag()
         self.lingering: asyncio.TimerHandle | None = None
         self.lease: Lease | None = None  # holds the shared SSH connection open
         # tmux draws everything anew for whoever has lost a part of it, so only a plain shell has to be followed.
@@ -77,7 +78,7 @@ class Stream(asyncssh.SSHClientSession[bytes]):
         self._on_end = on_end
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._is_paused = False
-        self._writable = asyncio.Event()
+        self._writable = Flag()
         self._writable.set()
         self._size = self._size_wanted = size
         self._resizing: asyncio.TimerHandle | None = None
@@ -242,7 +243,7 @@ class Viewer:
         self.lead = b""
         self.replaced = False
         self.on_replaced: Callable[[], None] | None = None
-        self._news = asyncio.Event()
+        self._news = Flag()
         if offset < stream.replay.start:
             first, self.lead = stream.after_gap()
             self.missed, self.offset = first - offset, first
