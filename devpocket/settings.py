@@ -1,6 +1,7 @@
 """All settings, typed, from the environment alone. `.env` beside manage.py fills what the environment leaves out.
 
-With DEBUG off there is no default for a secret: what is missing stops the start with one sentence.
+What is missing, no number, or (with DEBUG off) weak stops the start with one sentence (devpocket/settings_checks.py).
+What each is: .env.example; docs/settings.md is written from both by `python -m devpocket.settings_table`.
 """
 
 from __future__ import annotations
@@ -10,46 +11,31 @@ from pathlib import Path
 from typing import Any
 
 import environ
-from django.core.exceptions import ImproperlyConfigured
 
-from devpocket import __version__
+from devpocket import __version__, settings_checks
+from devpocket.env import Env
 from devpocket.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-env.read_env(BASE_DIR / ".env", overwrite=False)  # real environment variables win
+env = Env()
+env.read_dotenv(BASE_DIR / ".env")  # real environment variables win
 
 VERSION = __version__
 DEBUG: bool = env.bool("DEBUG", False)
 ENVIRONMENT: str = env.str("ENVIRONMENT", "development" if DEBUG else "production")
 
-
-def required(name: str, why: str) -> str:
-    """The variable's text. Raises: ImproperlyConfigured, naming it, where it is missing or empty."""
-    value = env.str(name, "")
-    if not value:
-        raise ImproperlyConfigured(f"{name} is not set: {why}. See .env.example.")
-    return value
-
-
-SECRET_KEY = required("SECRET_KEY", "it signs sessions of the admin; 50 random characters")
-JWT_SIGNING_KEY = required("JWT_SIGNING_KEY", "it signs access and refresh tokens; 32 random bytes or more")
-if len(JWT_SIGNING_KEY.encode()) < 32:
-    raise ImproperlyConfigured("JWT_SIGNING_KEY is too short: HS256 needs 32 bytes or more.")
+SECRET_KEY = env.required("SECRET_KEY", "it signs sessions of the admin; 50 random characters")
+JWT_SIGNING_KEY = env.required("JWT_SIGNING_KEY", "it signs access and refresh tokens; 32 random bytes or more")
 # The first key encrypts, all of them decrypt: put a new one in front to rotate.
-FIELD_ENCRYPTION_KEYS: list[str] = [key for key in env.list("FIELD_ENCRYPTION_KEYS", default=[]) if key]
-if not FIELD_ENCRYPTION_KEYS:
-    raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS is not set: it encrypts private keys at rest. See .env.example.")
+FIELD_ENCRYPTION_KEYS: list[str] = env.required_list("FIELD_ENCRYPTION_KEYS", "it encrypts private keys at rest")
 
 # Where people reach this server: mails link to it.
-PUBLIC_URL: str = env.str("PUBLIC_URL", f"http://127.0.0.1:{env.int('PORT', 8000)}" if DEBUG else "")
-if not PUBLIC_URL:
-    raise ImproperlyConfigured("PUBLIC_URL is not set: mails link to it, as https://devpocket.example.org.")
-ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["*"] if DEBUG else [])
-CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=["/".join(PUBLIC_URL.split("/")[:3])])
-TRUSTED_PROXIES: list[str] = env.list(
-    "TRUSTED_PROXIES", default=[]
-)  # addresses or networks whose X-Forwarded-For counts
+PORT: int = env.int("PORT", 8000, most=65535)
+PUBLIC_URL: str = env.required("PUBLIC_URL", "mails link to it, as https://devpocket.example.org", unless=DEBUG)
+PUBLIC_URL = PUBLIC_URL.rstrip("/") or f"http://127.0.0.1:{PORT}"
+ALLOWED_HOSTS: list[str] = env.required_list("ALLOWED_HOSTS", "it is the host of PUBLIC_URL", unless=DEBUG) or ["*"]
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[]) or ["/".join(PUBLIC_URL.split("/")[:3])]
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])  # whose X-Forwarded-For counts
 WS_ALLOWED_ORIGINS: list[str] = env.list("WS_ALLOWED_ORIGINS", default=["*"] if DEBUG else [])
 
 INSTALLED_APPS = [
@@ -105,15 +91,13 @@ TEMPLATES = [
 
 # --- Database, cache, channel layer: embedded without a URL, shared by all processes with one.
 
-DATABASE_URL: str = env.str("DATABASE_URL", "")
-REDIS_URL: str = env.str("REDIS_URL", "")
-if not DEBUG and not DATABASE_URL:
-    raise ImproperlyConfigured("DATABASE_URL is not set: production needs PostgreSQL. See .env.example.")
-if not DEBUG and not REDIS_URL:
-    raise ImproperlyConfigured("REDIS_URL is not set: processes share limits and nudges through it. See .env.example.")
+DATABASE_URL: str = env.required("DATABASE_URL", "production needs PostgreSQL", unless=DEBUG)
+REDIS_URL: str = env.required("REDIS_URL", "processes share limits and nudges through it", unless=DEBUG)
+DATABASE_POOL_SIZE: int = env.int("DATABASE_POOL_SIZE", 10)
+settings_checks.check_stores(DATABASE_URL, REDIS_URL, production=not DEBUG)
 
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.db_url_config(DATABASE_URL or f"sqlite:///{BASE_DIR}/var/db.sqlite3")
+    "default": environ.Env.db_url_config(DATABASE_URL or f"sqlite:///{BASE_DIR}/var/db.sqlite3")
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     (BASE_DIR / "var").mkdir(exist_ok=True)
@@ -127,9 +111,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
-else:
-    DATABASES["default"]["OPTIONS"] = {
-        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", 10), "timeout": 10}
+else:  # what the URL asks for, such as ?sslmode=verify-full, stays
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 1,
+        "max_size": DATABASE_POOL_SIZE,
+        "timeout": 10,
     }
 
 CACHES: dict[str, dict[str, Any]]
@@ -164,14 +150,14 @@ PASSWORD_HASHERS = [
 ]
 ACCESS_TOKEN_SECONDS: int = env.int("ACCESS_TOKEN_SECONDS", 3600)
 REFRESH_TOKEN_SECONDS: int = env.int("REFRESH_TOKEN_SECONDS", 604800)
-REFRESH_GRACE_SECONDS: int = env.int("REFRESH_GRACE_SECONDS", 30)
+REFRESH_GRACE_SECONDS: int = env.int("REFRESH_GRACE_SECONDS", 30, least=0)
 ACCOUNT_LOCKOUT_ATTEMPTS: int = env.int("ACCOUNT_LOCKOUT_ATTEMPTS", 5)
 ACCOUNT_LOCKOUT_SECONDS: int = env.int("ACCOUNT_LOCKOUT_SECONDS", 900)
 REQUIRE_EMAIL_VERIFICATION: bool = env.bool("REQUIRE_EMAIL_VERIFICATION", True)
 LEGACY_CAMELCASE_USER: bool = env.bool("LEGACY_CAMELCASE_USER", True)
 
 # Signing in with Google, through django-allauth: its provider and tables, none of its pages.
-GOOGLE_CLIENT_IDS: list[str] = [key for key in env.list("GOOGLE_CLIENT_IDS", default=[]) if key]  # web, iOS, Android
+GOOGLE_CLIENT_IDS: list[str] = env.list("GOOGLE_CLIENT_IDS", default=[])  # web, iOS, Android
 GOOGLE_CERTS_URL: str = env.str("GOOGLE_CERTS_URL", "https://www.googleapis.com/oauth2/v1/certs")
 GOOGLE_ISSUER: str = env.str("GOOGLE_ISSUER", "https://accounts.google.com")
 SOCIALACCOUNT_PROVIDERS = {"google": {"provider_class": "accounts.google.IdTokenProvider"}}
@@ -190,9 +176,10 @@ SIMPLE_JWT = {
 IDLE_STOP_MINUTES: int = env.int("IDLE_STOP_MINUTES", 0)
 PLANS: dict[str, dict[str, Any]] = {
     plan: {
-        "max_environments": env.int(f"{plan.upper()}_ENVIRONMENTS", environments) or (None if plan == "pro" else 0),
-        "max_storage_gb": storage_gb,
-        "idle_stop_minutes": env.int(f"{plan.upper()}_IDLE_STOP_MINUTES", IDLE_STOP_MINUTES),
+        "max_environments": env.int(f"{plan.upper()}_ENVIRONMENTS", environments, least=0)
+        or (None if plan == "pro" else 0),
+        "max_storage_gb": env.int(f"{plan.upper()}_STORAGE_GB", storage_gb),
+        "idle_stop_minutes": env.int(f"{plan.upper()}_IDLE_STOP_MINUTES", IDLE_STOP_MINUTES, least=0),
     }
     for plan, environments, storage_gb in (
         ("free", 1, 10),
@@ -201,7 +188,7 @@ PLANS: dict[str, dict[str, Any]] = {
         ("admin", 100, 500),
     )
 }
-IDLE_CPU_PERCENT: float = env.float("IDLE_CPU_PERCENT", 10.0)  # a machine busier than this is in use
+IDLE_CPU_PERCENT: float = env.float("IDLE_CPU_PERCENT", 10.0, least=0, most=100)  # a machine busier than this is in use
 
 # --- Rate limits (contract section 10): requests per window; THROTTLE_SCALE multiplies every one of them.
 
@@ -217,18 +204,21 @@ RATE_LIMITS: dict[str, tuple[int, int]] = {  # bucket: (requests, seconds)
 
 # --- The cloud and the droplets
 
-LOCALCLOUD_PORT: int = env.int("LOCALCLOUD_PORT", 9100)
+LOCALCLOUD_DROPLET_COMMAND: str = env.str("LOCALCLOUD_DROPLET_COMMAND", "")  # the local cloud reads it
+LOCALCLOUD_PORT: int = env.int("LOCALCLOUD_PORT", 9100, most=65535)
 _LOCALCLOUD_URL = f"http://127.0.0.1:{LOCALCLOUD_PORT}"
 DO_API_URL: str = env.str("DO_API_URL", _LOCALCLOUD_URL if DEBUG else "https://api.digitalocean.com")
 USES_LOCALCLOUD = DO_API_URL == _LOCALCLOUD_URL
-DO_TOKEN: str = required("DO_TOKEN", "the cloud's API token, which creates droplets")
+DO_TOKEN: str = env.required("DO_TOKEN", "the cloud's API token, which creates droplets")
 DO_DEFAULT_REGION: str = env.str("DO_DEFAULT_REGION", "nyc3")
-DROPLET_SSH_PORT: int = env.int("DROPLET_SSH_PORT", 22)
+DROPLET_SSH_PORT: int = env.int("DROPLET_SSH_PORT", 22, most=65535)
 CLOUD_POLL_SECONDS: float = env.float("CLOUD_POLL_SECONDS", 2.0)  # one listing for all waiting rows, at most this often
 INSTALL_TIMEOUT_MINUTES: int = env.int("INSTALL_TIMEOUT_MINUTES", 15)
 DEADLINE_SCALE: float = env.float("DEADLINE_SCALE", 1.0)  # multiplies every phase's limit: tests shorten them
-ACTION_WAIT_SECONDS: float = min(20.0, env.float("ACTION_WAIT_SECONDS", 0.0))  # how long start, stop ... may wait
-MAX_SNAPSHOTS: int = env.int("MAX_SNAPSHOTS", 10)  # of one environment
+ACTION_WAIT_SECONDS: float = env.float(
+    "ACTION_WAIT_SECONDS", 0.0, least=0, most=20
+)  # how long start, stop ... may wait
+MAX_SNAPSHOTS: int = env.int("MAX_SNAPSHOTS", 10, least=0)  # of one environment
 LEASE_SECONDS: float = env.float("LEASE_SECONDS", 30.0)  # what a killed process held is free after this
 # What all server processes together may ask of the cloud; its own limits are 250 and 5,000. Health checks come on top:
 # four a minute.
@@ -236,7 +226,9 @@ CLOUD_CALLS_PER_MINUTE: int = env.int("CLOUD_CALLS_PER_MINUTE", 248)
 CLOUD_CALLS_PER_HOUR: int = env.int("CLOUD_CALLS_PER_HOUR", 4700)
 # Steps of a machine's set-up to leave out, by name (environments/set_up/steps.py): what a network can't reach.
 SETUP_SKIPS: list[str] = env.list("SETUP_SKIPS", default=[])
-METRICS_SECONDS: float = env.float("METRICS_SECONDS", 60.0)  # between two samples of a running machine; 0: none
+METRICS_SECONDS: float = env.float(
+    "METRICS_SECONDS", 60.0, least=0
+)  # between two samples of a running machine; 0: none
 # Who may reach the droplets' SSH port: this server at least. Everybody, so that users' own keys work from anywhere.
 SSH_SOURCE_ADDRESSES: list[str] = env.list("SSH_SOURCE_ADDRESSES", default=["0.0.0.0/0", "::/0"])
 REAPER_DELETES: bool = env.bool("REAPER_DELETES", True)  # the hourly reaper removes what our own rows say is gone
@@ -252,13 +244,13 @@ WS_PONG_SECONDS: float = env.float("WS_PONG_SECONDS", 90)
 # What a client may type: so many messages at once, and so many a second in the long run. More is delayed, not lost.
 WS_INPUT_BURST: int = env.int("WS_INPUT_BURST", 300)
 WS_INPUT_RATE: float = env.float("WS_INPUT_RATE", 20)
-TERMINAL_RESUME_SECONDS: int = env.int("TERMINAL_RESUME_SECONDS", 300)
+TERMINAL_RESUME_SECONDS: int = env.int("TERMINAL_RESUME_SECONDS", 300, least=0)
 RECORDING_MAX_BYTES: int = env.int("RECORDING_MAX_BYTES", 50 * 1024 * 1024)  # of one file; there recording stops
 RECORDING_DAYS: int = env.int("RECORDING_DAYS", 30)  # after its end a recording is kept for so long
 RECORDINGS_MAX_PER_USER: int = env.int("RECORDINGS_MAX_PER_USER", 100)  # the oldest go
 # Where recordings lie on this host while they are written. Not for temporary files: what a crash leaves is kept.
 RECORDING_WORK_DIR = Path(env.str("RECORDING_WORK_DIR", str(BASE_DIR / "var" / "recording")))
-TERMINAL_SHARES_MAX: int = env.int("TERMINAL_SHARES_MAX", 20)  # guest links of an environment at a time
+TERMINAL_SHARES_MAX: int = env.int("TERMINAL_SHARES_MAX", 20, least=0)  # guest links of an environment at a time
 
 # --- Metrics: what this process counts, at /metrics, for whoever sends this token. Empty: there is no such address.
 
@@ -268,8 +260,11 @@ METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")
 # `recordings` there and belongs to no row is deleted.
 
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", str(BASE_DIR / "var" / "media")))
-if STORAGE_BACKEND := env.str("STORAGE_BACKEND", ""):
-    _storage = {"BACKEND": STORAGE_BACKEND, "OPTIONS": env.json("STORAGE_OPTIONS", default={})}
+STORAGE_BACKEND: str = env.str("STORAGE_BACKEND", "")
+STORAGE_OPTIONS: dict[str, Any] = env.json("STORAGE_OPTIONS", default={})
+_storage: dict[str, Any]
+if STORAGE_BACKEND:
+    _storage = {"BACKEND": STORAGE_BACKEND, "OPTIONS": STORAGE_OPTIONS}
 else:
     _private = {"file_permissions_mode": 0o600, "directory_permissions_mode": 0o700}
     _storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": _private}
@@ -281,13 +276,10 @@ STORAGES: dict[str, dict[str, Any]] = {
 # --- Mail, files, language
 
 EMAIL_OUTBOX = BASE_DIR / "var" / "outbox"
-if env.str("EMAIL_URL", ""):
-    vars().update(env.email_url("EMAIL_URL"))
-else:
-    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-    EMAIL_FILE_PATH = EMAIL_OUTBOX
+EMAIL_URL: str = env.required("EMAIL_URL", "codes and links are mailed, as smtp+tls://user:password@host", unless=DEBUG)
+vars().update(settings_checks.mail_settings(EMAIL_URL, production=not DEBUG, outbox=EMAIL_OUTBOX))
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "DevPocket <no-reply@localhost>")
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "") or settings_checks.sender(PUBLIC_URL)
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "var" / "static"
@@ -361,6 +353,15 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_HTTPONLY = True
 
+# For `make run`: the operator that it makes.
+DEVPOCKET_ADMIN_PASSWORD: str = env.str("DEVPOCKET_ADMIN_PASSWORD", "")
+
+# The headers that these want are on every answer (devpocket/middleware.py), not on those of Django's middleware alone.
+SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002"]
+
 LOGGING_CONFIG = None  # configured here, once, so that settings errors are the first thing seen
-LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
+LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO").upper()
+settings_checks.check_formats(globals())
+if not DEBUG:
+    settings_checks.check_strength(globals())
 logging_config(json=not DEBUG, level=LOG_LEVEL)

@@ -7,6 +7,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from urllib.parse import urlsplit
 
 _files = tempfile.mkdtemp(prefix="devpocket-tests-")
 atexit.register(shutil.rmtree, _files, ignore_errors=True)
@@ -35,5 +36,7 @@ os.environ.setdefault("REDIS_URL", "")
 if os.environ["REDIS_URL"]:
     # Tests empty the cache: each of pytest-xdist's workers gets a database of Redis's 16, and its server another.
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    redis_url = os.environ["REDIS_URL"].rstrip("/")
-    os.environ["REDIS_URL"], os.environ["SERVER_REDIS_URL"] = f"{redis_url}/{worker}", f"{redis_url}/{8 + worker}"
+    # A number that is there already becomes the tens: some runs can share a Redis with 100 databases.
+    base = os.environ["REDIS_URL"].rstrip("/")
+    base = base if urlsplit(base).path else f"{base}/"
+    os.environ["REDIS_URL"], os.environ["SERVER_REDIS_URL"] = f"{base}{worker}", f"{base}{8 + worker}"

@@ -40,7 +40,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         logging.getLogger().setLevel(logging.WARNING)  # the person at the terminal reads this; logs go to files
-        self.port = _port("PORT", 8000)
+        self.port = settings.PORT
         self.cloud_port = settings.LOCALCLOUD_PORT
         if not settings.DEBUG:
             raise CommandError("this is for development: DEBUG is off. Production: docs/operations.md")
@@ -75,7 +75,7 @@ class Command(BaseCommand):
 
     def _admin(self) -> str:
         """Make the first operator, once; the password, unless it was changed since."""
-        password = os.environ.get("DEVPOCKET_ADMIN_PASSWORD", "")
+        password = settings.DEVPOCKET_ADMIN_PASSWORD
         if not password:
             raise CommandError("DEVPOCKET_ADMIN_PASSWORD is not set. Take it from .env.example, or remove .env.")
         admin_ensure(username="admin", password=password)
@@ -137,13 +137,6 @@ def example(port: int) -> str:
             ".venv/bin/python manage.py connect First   # type: echo $((6*7))   leave: Enter, then ~.",
         ]
     )
-
-
-def _port(name: str, default: int) -> int:
-    text = os.environ.get(name) or str(default)
-    if not text.isdigit() or not 0 < int(text) < 65536:
-        raise CommandError(f"{name} must be a port's number, not {text!r}")
-    return int(text)
 
 
 def _check_port_free(port: int, name: str) -> None:
