@@ -66,10 +66,10 @@ class Outcome:
         return "\n".join([*told, *self.findings])
 
 
-async def run(server: Server, home: Home, *, frames: int, rng: random.Random) -> Outcome:
-    """After as many again, so that memory which is only ever taken once isn't counted: at most 3,000."""
+async def run(server: Server, home: Home, *, frames: int, rng: random.Random, first: int = 1500) -> Outcome:
+    """After `first` frames that aren't counted: replay buffers of ten shells fill up once, and stay."""
     garbage, outcome = Garbage(rng), Outcome()
-    await _send_all(server, home, garbage, min(frames, 3000), Outcome())
+    await _send_all(server, home, garbage, first, Outcome())
     before_mib, began = rss_mib(server), time.monotonic()
     await _send_all(server, home, garbage, frames, outcome)
     await _connect_oddly(server, home, outcome)
@@ -136,12 +136,14 @@ async def _connect_oddly(server: Server, home: Home, outcome: Outcome) -> None:
 
 async def _by_hand(options: argparse.Namespace, directory: Path) -> Outcome:
     async with world(directory) as made:
-        return await run(made.server, made.home, frames=options.frames, rng=random.Random(options.seed))
+        rng = random.Random(options.seed)
+        return await run(made.server, made.home, frames=options.frames, rng=rng, first=options.first)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=20_000)
+    parser.add_argument("--first", type=int, default=120_000, help="frames before memory is looked at")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()
     sys.stdout.write(f"seed {options.seed}\n")
