@@ -17,6 +17,7 @@ from django.utils.decorators import async_only_middleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from devpocket.errors import HTTP_CODES, INTERNAL_ERROR_TEXT, error_body
+from devpocket.security_headers import security_headers
 from devpocket.throttling import Standing
 
 log = structlog.get_logger("devpocket.access")
@@ -24,21 +25,6 @@ log = structlog.get_logger("devpocket.access")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 API_PATHS = re.compile(r"/(api|health)(/|\Z)")
 HEALTH_PATHS = re.compile(r"/(api/v1/)?health(/|\Z)")
-PAGE_PATHS = re.compile(r"/(admin|docs|static|verify-email|reset-password)(/|\Z)")
-
-# Contract section 10. The admin and the documentation are pages with styles and scripts of their own.
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "X-XSS-Protection": "1; mode=block",
-    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-    "Referrer-Policy": "strict-origin-when-cross-origin",
-}
-CSP_API = "default-src 'none'; frame-ancestors 'none'"
-CSP_PAGE = (
-    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; "
-    "form-action 'self'; base-uri 'none'"
-)
 
 
 @async_only_middleware
@@ -110,8 +96,9 @@ def _in_our_shape(request: HttpRequest, response: HttpResponse) -> HttpResponse:
         return response
     status = response.status_code
     ours = _refusal(request, status, INTERNAL_ERROR_TEXT if status >= 500 else f"{HTTPStatus(status).phrase}.")
-    if "Allow" in response:
-        ours["Allow"] = response["Allow"]
+    for name, value in response.items():
+        if name in ("Allow", "Vary") or name.lower().startswith("access-control-"):
+            ours[name] = value
     return ours
 
 
@@ -126,11 +113,8 @@ def _refusal(request: HttpRequest, status: int, detail: str) -> HttpResponse:
 
 def _add_headers(request: HttpRequest, response: HttpResponse, request_id: str) -> None:
     response["X-Request-ID"] = request_id
-    for name, value in SECURITY_HEADERS.items():
+    for name, value in security_headers(request.path).items():
         response.headers.setdefault(name, value)
-    response["Content-Security-Policy"] = CSP_PAGE if PAGE_PATHS.match(request.path) else CSP_API
-    if "Authorization" in request.headers or request.method == "POST":
-        response.setdefault("Cache-Control", "no-store")
     standing: Standing | None = getattr(request, "rate_limit", None)
     if standing is not None:
         response["X-RateLimit-Limit"] = str(standing.limit)

@@ -34,9 +34,12 @@ PORT: int = env.int("PORT", 8000, most=65535)
 PUBLIC_URL: str = env.required("PUBLIC_URL", "mails link to it, as https://devpocket.example.org", unless=DEBUG)
 PUBLIC_URL = PUBLIC_URL.rstrip("/") or f"http://127.0.0.1:{PORT}"
 ALLOWED_HOSTS: list[str] = env.required_list("ALLOWED_HOSTS", "it is the host of PUBLIC_URL", unless=DEBUG) or ["*"]
-CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[]) or ["/".join(PUBLIC_URL.split("/")[:3])]
+_OWN_ORIGIN = "/".join(PUBLIC_URL.split("/")[:3])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[]) or [_OWN_ORIGIN]
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])  # whose X-Forwarded-For counts
-WS_ALLOWED_ORIGINS: list[str] = env.list("WS_ALLOWED_ORIGINS", default=["*"] if DEBUG else [])
+WS_ALLOWED_ORIGINS: list[str] = env.list("WS_ALLOWED_ORIGINS", default=["*"] if DEBUG else [_OWN_ORIGIN])
+# Other origins whose pages may read the API's answers. Tokens go in a header, so no cookie is let through.
+CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: its runserver serves ASGI
@@ -49,6 +52,7 @@ INSTALLED_APPS = [
     "allauth.account",  # socialaccount needs its tables
     "allauth.socialaccount",
     "allauth.socialaccount.providers.google",
+    "corsheaders",
     "channels",
     "rest_framework",
     "adrf",
@@ -63,6 +67,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "devpocket.middleware.api_edge",
+    "corsheaders.middleware.CorsMiddleware",  # before all that answers by itself
     "devpocket.middleware.static_files",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -285,6 +290,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "var" / "static"
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -293,6 +299,33 @@ USE_TZ = True
 # --- Requests
 
 API_BODY_LIMIT_BYTES = 1024 * 1024  # contract section 1
+# How long a client may take over a request's head, its body, and over taking nothing of an answer (manage.py serve).
+REQUEST_HEAD_SECONDS: float = env.float("REQUEST_HEAD_SECONDS", 10)
+REQUEST_BODY_SECONDS: float = env.float("REQUEST_BODY_SECONDS", 30)
+RESPONSE_STALL_SECONDS: float = env.float("RESPONSE_STALL_SECONDS", 60)
+CORS_URLS_REGEX = r"^/(api|health)(/|\Z)"
+CORS_ALLOW_METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "x-devpocket-status",
+    "x-request-id",
+]
+CORS_EXPOSE_HEADERS = [  # contract section 10, and what else our answers say in headers
+    "X-Total-Count",
+    "Link",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "X-Request-ID",
+    "Retry-After",
+    "Location",
+    "X-Applies",
+    "Idempotency-Replayed",
+    "Content-Disposition",
+]
 API_DOCS: bool = env.bool("API_DOCS", True)
 
 REST_FRAMEWORK = {

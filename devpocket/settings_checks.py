@@ -92,7 +92,7 @@ def check_formats(settings: Mapping[str, Any]) -> None:
     for host in settings["ALLOWED_HOSTS"]:
         if host != "*" and not HOST.match(host):
             raise ImproperlyConfigured(f"ALLOWED_HOSTS: {host!r} is not a host's name, without scheme and port.")
-    for name in ("CSRF_TRUSTED_ORIGINS", "WS_ALLOWED_ORIGINS"):
+    for name in ("CSRF_TRUSTED_ORIGINS", "WS_ALLOWED_ORIGINS", "CORS_ALLOWED_ORIGINS"):
         for origin in settings[name]:
             if not (origin == "*" and name == "WS_ALLOWED_ORIGINS") and not ORIGIN.match(origin):
                 raise ImproperlyConfigured(f"{name}: {origin!r} is not an origin, as https://app.example.org.")

@@ -11,6 +11,7 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from devpocket.http_protocol import HttpProtocol
 from devpocket.websocket_protocol import WebSocketProtocol
 
 SEND_BUFFER_BYTES = 64 * 1024  # of a socket: what a slow phone has still to swallow after Ctrl-C
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         listener = listen(options["host"], options["port"])
         config = uvicorn.Config(
             "devpocket.asgi:application",
-            http="httptools",
+            http=HttpProtocol,
             ws=WebSocketProtocol,
             ws_per_message_deflate=settings.WS_COMPRESSION,
             lifespan="on",
