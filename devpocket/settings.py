@@ -381,6 +381,21 @@ UPKEEP_JOBS = {
     "recording-orphans": (86400.0, "terminals.upkeep.orphans_deleted"),
 }
 READINESS_CHECKS = {"cloud_api": "environments.cloudapi.is_reachable"}
+# What `manage.py doctor` looks at, in this order: (the check, what must have passed before it makes sense).
+DOCTOR_CHECKS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "settings": ("devpocket.doctor_checks.settings_are_sound", ()),
+    "versions": ("devpocket.doctor_checks.versions", ()),
+    "database": ("devpocket.doctor_checks.database", ()),
+    "migrations": ("devpocket.doctor_checks.migrations", ("database",)),
+    "encryption keys": ("devpocket.doctor_checks.encryption_keys", ("database",)),
+    "redis": ("devpocket.doctor_checks.redis_answers", ()),
+    "mail": ("devpocket.doctor_checks.mail", ()),
+    "cloud token": ("environments.doctor.token", ()),
+    "cloud scopes": ("environments.doctor.scopes", ("cloud token",)),
+    "clock": ("environments.doctor.clock", ("cloud token",)),
+    "port": ("devpocket.doctor_checks.port", ()),
+    "disk": ("devpocket.doctor_checks.disk", ()),
+}
 
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -66,6 +67,12 @@ class CloudClient:
     def request_id(self) -> str:
         """The cloud's own id of this thread's last request, for events and for its support; empty without one."""
         return str(getattr(self._seen, "request_id", ""))
+
+    @property
+    def clock_offset_s(self) -> float | None:
+        """How far this machine's clock was ahead of the cloud's at this thread's last answer; half a second is its
+        precision, since the cloud says whole seconds. None where it said no time."""
+        return getattr(self._seen, "clock_offset_s", None)
 
     # --- Droplets
 
@@ -208,6 +215,20 @@ class CloudClient:
         """Does the token work: returns, or raises."""
         self._json("GET", "/v2/account")
 
+    def is_permitted(self, method: str, path: str) -> bool:
+        """Does the token's scope allow such a request. It is made, with an empty body if it has one: only for those
+        that can't take effect. Raises: CloudUnreachable, CloudThrottled, and CloudRejected for a token that is none.
+        """
+        try:
+            self._send(method, path, body=None if method in REPEATABLE else {})
+        except CloudNotFound:
+            return True
+        except CloudRejected as error:
+            if error.status == 401:
+                raise
+            return error.status != 403
+        return True
+
     # --- Requests
 
     def _pages(self, path: str, key: str, query: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
@@ -264,6 +285,7 @@ class CloudClient:
             )
             status = response.status_code
             self._seen.request_id = response.headers.get("x-request-id", "")
+            self._seen.clock_offset_s = _clock_offset_s(response)
         except requests.RequestException as error:
             # Not the exception's own text: it can hold the request with its headers.
             raise CloudUnreachable(f"{method} {path}: {type(error).__name__}") from None
@@ -304,6 +326,15 @@ def _read(kind: type[_Readable[T_co]], data: Any) -> T_co:
         return kind.parse(data)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise CloudUnreachable(f"an answer can't be read as {kind.__name__}: {type(error).__name__}") from error
+
+
+def _clock_offset_s(response: requests.Response) -> float | None:
+    try:
+        told = parsedate_to_datetime(response.headers["date"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return None
+    # It was cut to a second, and read in the middle between question and answer.
+    return time.time() - response.elapsed.total_seconds() / 2 - (told + 0.5)
 
 
 def _retry_after_s(response: requests.Response) -> float:

@@ -9,21 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from cryptography.fernet import InvalidToken
-from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, models
 
-from devpocket.crypto import EncryptedJSONField, EncryptedTextField, decrypt, encrypt
+from devpocket.crypto import decrypt, encrypt, encrypted_columns, sealed_rows
 
 
 class Command(BaseCommand):
     help = "Encrypt every stored secret anew with the first of FIELD_ENCRYPTION_KEYS."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for model in apps.get_models():
-            for field in model._meta.local_fields:
-                if isinstance(field, EncryptedTextField | EncryptedJSONField):
-                    self.stdout.write(f"{model._meta.label}.{field.name}: {rotate(model, field)} rewritten")
+        for model, field in encrypted_columns():
+            self.stdout.write(f"{model._meta.label}.{field.name}: {rotate(model, field)} rewritten")
 
 
 def rotate(model: type[models.Model], field: models.Field[Any, Any]) -> int:
@@ -33,9 +30,7 @@ def rotate(model: type[models.Model], field: models.Field[Any, Any]) -> int:
     key = quote(model._meta.pk.column)
     rewritten = 0
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {key}, {column} FROM {table} WHERE {column} IS NOT NULL AND {column} <> ''")  # noqa: S608
-        rows = cursor.fetchall()
-        for row_key, sealed in rows:
+        for row_key, sealed in sealed_rows(model, field):
             try:
                 fresh = encrypt(decrypt(sealed))
             except InvalidToken as error:
