@@ -48,6 +48,11 @@ class ClientSocket(LivingSocket):
     ones wait in the client.
     """
 
+    __slots__ = (
+        *("access", "allowance", "groups_joined", "handshake", "is_activity_new", "may_read", "news", "noted_at"),
+        *("reply", "slot"),
+    )
+
     kind: ClassVar[OpenTerminal.Kind]
     admits_guests: ClassVar[bool] = False
 
