@@ -14,15 +14,24 @@ START_LIMIT_S = 30
 
 
 class Process:
-    """A child with its output in a file. `ready`: the line that says it can be used."""
+    """A child with its output in a file. `ready`: the line that says it can be used. `program`: which python."""
 
-    def __init__(self, arguments: list[str], *, environment: dict[str, str], log: Path, ready: str) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        *,
+        environment: dict[str, str],
+        log: Path,
+        ready: str,
+        program: str | Path = sys.executable,
+        cwd: Path = ROOT,
+    ) -> None:
         self.log = log
         with log.open("ab") as output:
             self._start_of_log = output.tell()
             self._child = subprocess.Popen(
-                [sys.executable, *arguments],
-                cwd=ROOT,
+                [program, *arguments],
+                cwd=cwd,
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
