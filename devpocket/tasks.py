@@ -13,6 +13,8 @@ log = structlog.get_logger(__name__)
 class TaskOwner:
     """Holds the tasks of one object; `aclose` ends them all and waits until they are gone."""
 
+    __slots__ = ("_tasks",)
+
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -29,6 +29,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     Reads in pieces: uvicorn makes messages of all that a read has brought, and compressed a read holds 150 MiB of them.
     """
 
+    # Ours, and uvicorn's that are used here: of an object with more than 30 in its dict, Python makes that 1.5 KiB.
+    __slots__ = (
+        *("_answered_bytes", "_asked_bytes", "_heard", "_sent_bytes", "_unread"),
+        *("close_sent", "conn", "curr_msg_data_type", "disconnected", "frames", "loop", "queue", "read_paused"),
+        *("request", "response", "scope", "transport", "writable"),
+    )
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._unread = bytearray()
@@ -103,10 +110,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):  # not where the handshake was refused
             self.scope["extensions"][UTF8] = {}
 
+    def _forget_handshake(self) -> None:
+        """What the application has read by now: 3 KiB, and a token, that would be kept for as long as it is open."""
+        self.scope["headers"].clear()  # type: ignore[attr-defined]  # a list, of the application's scope too
+        self.request.headers.clear()  # websockets keeps the request itself
+        del self.response
+
     async def send(self, message: Any) -> None:
         texts, data = message.get("utf8"), message.get("bytes")
         if texts is None and data is None:
-            return await super().send(message)
+            await super().send(message)
+            if message["type"] == "websocket.accept" and self.handshake_complete:
+                self._forget_handshake()
+            return
         size = sum(map(len, texts)) if data is None else len(data)
         await self.writable.wait()
         try:

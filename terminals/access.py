@@ -56,18 +56,17 @@ RATE_LIMITED = ("rate_limited", "Rate limit exceeded", "Too much input at once."
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An environment, as it was when somebody came to it: its owner, who has signed in (`session_id`), or a guest with
-    a link (`share`).
+    """Who has come to an environment: its owner, who has signed in (`session_id`), or a guest with a link (`share`).
+
+    It is kept for as long as the socket is open, and a row is a tenth of what that takes: so not the row.
     """
 
-    environment: Environment
+    environment_id: UUID
+    environment_name: str  # as it was then
+    owner_id: UUID
     session_id: UUID | None = None
     share: TerminalShare | None = None
     records: bool = False  # what the owner has set; a guest's terminal is not recorded
-
-    @property
-    def owner_id(self) -> UUID:
-        return self.environment.owner_id
 
     @property
     def counts_as(self) -> str:
@@ -96,7 +95,13 @@ def check_access(handshake: Handshake, *, admits_guests: bool) -> Access:
     environment = _rows(session.user_id).filter(pk=_environment_id(handshake)).first()
     if environment is None:
         raise Refused(*ENVIRONMENT_NOT_FOUND)
-    return Access(environment, session_id=session.pk, records=session.user.record_terminals)
+    return Access(
+        environment.pk,
+        environment.name,
+        environment.owner_id,
+        session_id=session.pk,
+        records=session.user.record_terminals,
+    )
 
 
 def _signed_in(handshake: Handshake) -> Session:
@@ -119,7 +124,8 @@ def _guests_access(handshake: Handshake) -> Access:
         raise Refused(*SHARE_ENDED) from error
     if share.environment_id != _environment_id(handshake):
         raise Refused(*ENVIRONMENT_NOT_FOUND)
-    return Access(share.environment, share=share)
+    environment = share.environment
+    return Access(environment.pk, environment.name, environment.owner_id, share=share)
 
 
 def _environment_id(handshake: Handshake) -> UUID:
@@ -153,12 +159,12 @@ def look_again(access: Access) -> Standing:
     """A deleted environment is still given, with its last phase, for the status that tells of it. One query."""
     live = live_session(access.session_id) if access.share is None else live_share(access.share.pk)
     rows = _rows(access.owner_id, with_terminated=True).annotate(is_admitted=Exists(live))
-    environment = rows.filter(pk=access.environment.pk).first()
+    environment = rows.filter(pk=access.environment_id).first()
     return Standing(getattr(environment, "is_admitted", False) or (environment is None and live.exists()), environment)
 
 
 def _rows(owner_id: UUID, *, with_terminated: bool = False) -> QuerySet[Environment]:
-    """Without what a socket has no use for: it keeps its row for as long as it is open."""
+    """Without what a socket has no use for."""
     rows = environments_of(owner_id, with_terminated=with_terminated).select_related(None)
     return rows.defer("host_private_key", "environment_variables", "description")
 

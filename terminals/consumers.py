@@ -21,9 +21,8 @@ from terminals.access import Refused, Standing, find_target, look_again
 from terminals.lifespan import hub
 from terminals.models import OpenTerminal
 from terminals.numbered import NumberedInput
-from terminals.places import command_at, is_recorded, place_of
+from terminals.places import command_at, place_of, recorder_for
 from terminals.protocol import BadFrame, Input, Key, Ping, Resize, ResumePoint, parse_frame
-from terminals.recorder import recording_begin
 from terminals.socket_life import INTERNAL_ERROR, NORMAL, Message
 from terminals.sockets import ClientSocket
 from terminals.stream import FIRST_SIZE, Place, Stream, Viewer
@@ -56,7 +55,7 @@ class TerminalConsumer(ClientSocket):
         self.ready = Flag()  # the environment runs
         self.target: Target | None = None  # as it was when the client was admitted
         self.numbered = NumberedInput(self)
-        self.shown: Environment | None = None  # as the client was last told
+        self.told_news: tuple[str, bool, str] | None = None  # of the environment
         self.stops_at: datetime | None = None  # for being idle, where its owner has been warned
         self.told_stop: datetime | None = None
         self.told_not_ready = self.told_view_only = False
@@ -149,26 +148,10 @@ class TerminalConsumer(ClientSocket):
         A machine that answers by `welcome_by` (the loop's time) is attached before the welcome, which then says so.
         """
         try:
-            standing, self.target = await self.admit()
+            is_late = await self._begin(welcome_by)
         except Refused as refused:
             return await self.refuse(refused)
-        environment = standing.environment
-        assert environment is not None  # noqa: S101 -- admit() refuses without
-        self.shown = environment
-        self.place = place_of(self.handshake, self.access)
-        asked_for = self.resume = self.handshake.resume
-        attaching = self.start(self._attach, ATTACH_LIMIT_S, name=f"attach-{environment.pk}")
-        if standing.is_running:
-            self.ready.set()
-            await asyncio.wait({attaching}, timeout=max(0.0, welcome_by - asyncio.get_running_loop().time()))
-        is_late = self.viewer is None
-        await self.tell(self._welcome(environment))
-        self.may_read.set()
-        self.watch(standing)
-        if not standing.is_running:
-            await self.tell(frames.info("installing", f"{environment.name} is being prepared. This takes a moment."))
-            await self.tell(frames.status_update(environment))
-        await asyncio.wait({attaching})
+        asked_for = self.handshake.resume
         losses = 0
         while self.viewer is not None and not self.is_closing:
             if is_late or (asked_for is not None and asked_for.stream != self.viewer.stream.id):
@@ -184,6 +167,28 @@ class TerminalConsumer(ClientSocket):
             await asyncio.sleep(ATTACH_RETRY_S * max(0, losses - 1))
             await self._attach(REATTACH_LIMIT_S)
             is_late = True
+
+    async def _begin(self, welcome_by: float) -> bool:
+        """Until it is attached, or that was given up; whether the welcome came before. Raises: Refused."""
+        standing, self.target = await self.admit()
+        environment = standing.environment
+        assert environment is not None  # noqa: S101 -- admit() refuses without
+        self.told_news = frames.news_of(environment)
+        self.place = place_of(self.handshake, self.access)
+        self.resume = self.handshake.resume
+        attaching = self.start(self._attach, ATTACH_LIMIT_S, name=f"attach-{environment.pk}")
+        if standing.is_running:
+            self.ready.set()
+            await asyncio.wait({attaching}, timeout=max(0.0, welcome_by - asyncio.get_running_loop().time()))
+        is_late = self.viewer is None
+        await self.tell(self._welcome(environment))
+        self.may_read.set()
+        self.watch(standing)
+        if not standing.is_running:
+            await self.tell(frames.info("installing", f"{environment.name} is being prepared. This takes a moment."))
+            await self.tell(frames.status_update(environment))
+        await asyncio.wait({attaching})
+        return is_late
 
     def _welcome(self, environment: Environment) -> str:
         return frames.welcome(
@@ -252,18 +257,10 @@ class TerminalConsumer(ClientSocket):
 
     async def _record(self, stream: Stream) -> None:
         """From its beginning, where the client or its owner's settings want that."""
-        if stream.recorder is not None or not is_recorded(self.handshake, self.access):
-            return
-        cols, rows = self.size or FIRST_SIZE
-        recorder = await recording_begin(
-            owner_id=self.access.owner_id,
-            environment=self.access.environment,
-            session=self.handshake.session or "",
-            cols=cols,
-            rows=rows,
-        )
-        if recorder is not None:
-            stream.record(recorder)
+        if stream.recorder is None:
+            recorder = await recorder_for(self.handshake, self.access, self.size or FIRST_SIZE)
+            if recorder is not None:
+                stream.record(recorder)
 
     async def _resumed(self) -> Viewer | None:
         """The viewer of the stream that the client has named, while that can be gone on with; in whatever process."""
@@ -341,7 +338,7 @@ class TerminalConsumer(ClientSocket):
         return None if recorder is None else {"id": str(recorder.id)}
 
     async def _give_up(self, error: Exception) -> None:
-        log.error("terminal_ssh_failed", environment=str(self.access.environment.pk), error=str(error))
+        log.error("terminal_ssh_failed", environment=str(self.access.environment_id), error=str(error))
         told = frames.error("ssh_failed", "The machine can't be reached. Please try again in a moment.")
         await self.finish(INTERNAL_ERROR, "internal error", told)
 
@@ -387,13 +384,13 @@ class TerminalConsumer(ClientSocket):
     def seen(self, standing: Standing) -> None:
         environment = standing.environment
         assert environment is not None  # noqa: S101 -- who stays has one
-        assert self.shown is not None  # noqa: S101 -- since before it was watched
         # Not waited for: a client that reads nothing must not keep its own revocation from being noticed.
-        if self.looks_often(standing) or frames.news_of(self.shown) != frames.news_of(environment):
+        news = frames.news_of(environment)
+        if self.looks_often(standing) or self.told_news != news:
             self.start(self.tell, frames.status_update(environment), name="status")
         if self.stops_at is not None and self.stops_at != self.told_stop:
             self.start(self.tell, frames.idle_warning(environment, self.stops_at), name="idle-warning")
-        self.told_stop, self.shown = self.stops_at, environment
+        self.told_stop, self.told_news = self.stops_at, news
         if standing.is_running:
             self.ready.set()
         else:

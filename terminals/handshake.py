@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -30,6 +30,9 @@ class Handshake:
     is_plain: bool = False
     is_view: bool = False
     records: bool | None = None
+
+    def without_credentials(self) -> Handshake:
+        return replace(self, token="", ticket="", share="")
 
     @property
     def is_binary(self) -> bool:

@@ -17,6 +17,8 @@ EXCESS_PAUSE_S = 10.0  # it is over when there was none for so long
 class Bucket:
     """A token bucket: `burst` at once, and `rate_per_s` in the long run."""
 
+    __slots__ = ("_burst", "_filled_at", "_level", "_rate")
+
     def __init__(self, burst: float, rate_per_s: float, *, now: float) -> None:
         self._burst, self._rate = burst, rate_per_s
         self._level, self._filled_at = burst, now
@@ -42,6 +44,8 @@ class Bucket:
 
 class _Excess:
     """From when on, and until when, a client was last over its limit."""
+
+    __slots__ = ("_since", "_until")
 
     def __init__(self) -> None:
         self._since = self._until = float("-inf")
@@ -72,6 +76,8 @@ FINE = Verdict()
 
 class Allowance:
     """One client's. `verdict` is that on its last message."""
+
+    __slots__ = ("_bytes", "_messages", "_others", "_talking", "_typing", "verdict")
 
     def __init__(self, now: float, *, input_burst: float, input_per_s: float) -> None:
         self.verdict = FINE

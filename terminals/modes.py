@@ -23,6 +23,8 @@ _UNFINISHED_MAX_BYTES = 64  # a longer list of modes is none that a program writ
 class ModeTracker:
     """Fed with output, in its order and however it is cut."""
 
+    __slots__ = ("_is_on", "_tail")
+
     def __init__(self) -> None:
         self._is_on: dict[int, bool] = {}
         self._tail = b""

@@ -26,6 +26,8 @@ TAKE_OVER_LOOK_S = 0.05
 class NumberedInput:
     """One socket's. `seq`: the client's number for what was applied last; it goes from a stream to the next."""
 
+    __slots__ = ("_missed", "_news", "_socket", "_stream", "seq")
+
     def __init__(self, socket: ClientSocket) -> None:
         self._socket = socket
         self.seq = 0

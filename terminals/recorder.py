@@ -24,7 +24,6 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 
 from devpocket.tasks import TaskOwner
-from environments.models import Environment
 from terminals import asciicast, counters, recording_files, recordings
 from terminals.models import Recording
 from terminals.recording_files import Kept
@@ -60,7 +59,7 @@ async def _in(pool: ThreadPoolExecutor, limit_s: float, work: Callable[..., T], 
 
 
 async def recording_begin(
-    *, owner_id: UUID, environment: Environment, session: str, cols: int, rows: int
+    *, owner_id: UUID, environment_id: UUID, environment_name: str, session: str, cols: int, rows: int
 ) -> Recorder | None:
     """Record a terminal from now on. `session`: its name, empty for the environment's own; the size in characters.
 
@@ -70,25 +69,26 @@ async def recording_begin(
     file: FileIO | None = None
     row: Recording | None = None
     try:
-        file = await _in(_writing, BEGIN_LIMIT_S, _begin_file, recording_id, cols, rows, environment.name)
+        file = await _in(_writing, BEGIN_LIMIT_S, _begin_file, recording_id, cols, rows, environment_name)
         async with asyncio.timeout(BEGIN_LIMIT_S):
             # A thread of its own: it deletes what is too much, and so waits for the storage.
             row = await database_sync_to_async(recordings.recording_create, thread_sensitive=False)(
                 recording_id=recording_id,
                 owner_id=owner_id,
-                environment=environment,
+                environment_id=environment_id,
+                environment_name=environment_name,
                 session=session,
                 cols=cols,
                 rows=rows,
             )
     except (OSError, DatabaseError):  # a TimeoutError is an OSError
-        log.exception("recording_not_begun", environment=str(environment.pk))
+        log.exception("recording_not_begun", environment=str(environment_id))
     finally:
         if row is None and file is not None:
             file.close()  # unlocked, and without a row: recordings_prune takes it away
     if row is None or file is None:
         return None
-    log.info("recording_begun", recording=str(recording_id), environment=str(environment.pk))
+    log.info("recording_begun", recording=str(recording_id), environment=str(environment_id))
     return Recorder(recording_id, file)
 
 

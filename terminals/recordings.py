@@ -17,7 +17,6 @@ from django.utils import timezone
 from accounts.models import User
 from devpocket.errors import NotFound, ServiceUnavailable
 from environments.errors import InvalidState
-from environments.models import Environment
 from terminals import recording_files
 from terminals.models import Recording
 from terminals.recording_files import Kept
@@ -79,7 +78,14 @@ def recording_open(recording: Recording) -> tuple[File, int]:
 
 @transaction.atomic
 def recording_create(
-    *, recording_id: UUID, owner_id: UUID, environment: Environment, session: str, cols: int, rows: int
+    *,
+    recording_id: UUID,
+    owner_id: UUID,
+    environment_id: UUID,
+    environment_name: str,
+    session: str,
+    cols: int,
+    rows: int,
 ) -> Recording | None:
     """Write the row of a recording that begins; of the owner's others the oldest go, where there are too many.
 
@@ -91,8 +97,8 @@ def recording_create(
     recording = Recording.objects.create(
         id=recording_id,
         owner=owner,
-        environment=environment,
-        environment_name=environment.name,
+        environment_id=environment_id,
+        environment_name=environment_name,
         session=session,
         cols=cols,
         rows=rows,

@@ -12,6 +12,8 @@ class ReplayBuffer:
     `on_forget` is given what is forgotten, in its order.
     """
 
+    __slots__ = ("_chunks", "_on_forget", "end", "limit", "start")
+
     def __init__(self, limit: int, on_forget: Callable[[bytes], None] | None = None) -> None:
         self.limit = limit
         self._on_forget = on_forget

@@ -48,6 +48,11 @@ class ClientSocket(LivingSocket):
     ones wait in the client.
     """
 
+    __slots__ = (
+        *("access", "allowance", "groups_joined", "handshake", "is_activity_new", "may_read", "news", "noted_at"),
+        *("reply", "slot"),
+    )
+
     kind: ClassVar[OpenTerminal.Kind]
     admits_guests: ClassVar[bool] = False
 
@@ -107,7 +112,7 @@ class ClientSocket(LivingSocket):
 
     def _record_activity(self) -> None:
         if self.is_activity_new:
-            activity_record(environment_id=self.access.environment.pk)
+            activity_record(environment_id=self.access.environment_id)
             self.is_activity_new = False
 
     async def leave(self) -> None:
@@ -229,7 +234,7 @@ class ClientSocket(LivingSocket):
                 assert who.session_id is not None or who.share is not None  # noqa: S101 -- either got it in
                 own = share_group(who.share.pk) if who.share is not None else session_group(who.session_id)
                 # Before looking, so that no change falls in between.
-                for group in (environment_group(who.environment.pk), own):
+                for group in (environment_group(who.environment_id), own):
                     self.groups_joined.append(group)
                     await self.channel_layer.group_add(group, self.channel_name)
                 standing, target = await database_sync_to_async(self._sign_on)()
@@ -243,6 +248,7 @@ class ClientSocket(LivingSocket):
 
     def _check(self) -> None:
         self.access = check_access(self.handshake, admits_guests=self.admits_guests)
+        self.handshake = self.handshake.without_credentials()  # nor are they kept for as long as it is open
         self.slot = slots.slot_take(self.access.counts_as, self.channel_name)
 
     def _sign_on(self) -> tuple[Standing, Target | None]:
@@ -254,13 +260,13 @@ class ClientSocket(LivingSocket):
             kind=self.kind,
             user_id=None if self.access.share is not None else self.access.owner_id,
             share_id=None if self.access.share is None else self.access.share.pk,
-            environment_id=self.access.environment.pk,
+            environment_id=self.access.environment_id,
             session=self.session_shown(),
             mode=Mode.VIEW if self.is_view else Mode.WRITE,
         )
         if standing.is_running and self.counts_as_use():
             self.noted_at = time.monotonic()  # with the rest of it: no look of its own
-            activity_record(environment_id=self.access.environment.pk)
+            activity_record(environment_id=self.access.environment_id)
         return standing, find_target(standing)
 
     @property
@@ -298,13 +304,13 @@ class ClientSocket(LivingSocket):
             self.news.set()
 
     def watch(self, standing: Standing) -> None:
-        self.start(self._watch, standing, name=f"watch-{self.access.environment.pk}")
+        self.start(self._watch, self.looks_often(standing), name=f"watch-{self.access.environment_id}")
 
-    async def _watch(self, standing: Standing) -> None:
+    async def _watch(self, is_often: bool) -> None:
         """Look at every nudge, and every few seconds in case one got lost."""
         while True:
             try:
-                async with asyncio.timeout(self._pause_s(standing)):
+                async with asyncio.timeout(self._pause_s(is_often)):
                     await self.news.wait()
             except TimeoutError:
                 pass
@@ -324,9 +330,11 @@ class ClientSocket(LivingSocket):
                 status = frames.status_update(standing.environment)
                 return await self.finish(POLICY_VIOLATION, access.NOT_RUNNING[1], status)
             self.seen(standing)
+            is_often = self.looks_often(standing)
+            del standing  # its row isn't kept meanwhile
 
-    def _pause_s(self, standing: Standing) -> float:
-        pause_s = LOOK_OFTEN_S if self.looks_often(standing) else slots.RENEW_S
+    def _pause_s(self, is_often: bool) -> float:
+        pause_s = LOOK_OFTEN_S if is_often else slots.RENEW_S
         if self.access.ends_at is None:
             return pause_s
         return min(pause_s, max(0.1, (self.access.ends_at - datetime.now(UTC)).total_seconds() + 0.1))

@@ -236,6 +236,8 @@ class Viewer:
     has to be told before it goes on there.
     """
 
+    __slots__ = ("_left_out", "_news", "lead", "missed", "offset", "on_replaced", "replaced", "stream")
+
     def __init__(self, stream: Stream, offset: int, *, is_replay: bool) -> None:
         self.stream = stream
         self.offset = offset

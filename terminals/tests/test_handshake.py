@@ -54,6 +54,11 @@ def test_a_ticket_and_a_link() -> None:
     assert "s1" not in repr(by_protocol)
 
 
+def test_without_credentials_the_rest_stays() -> None:
+    asked = handshake("token=a&ticket=b&share=c&session=work&mode=view")
+    assert asked.without_credentials() == Handshake(environment_id="home", session="work", is_view=True)
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

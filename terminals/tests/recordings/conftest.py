@@ -66,7 +66,14 @@ def begin(ann: SignIn, home: Environment) -> Begin:
     """await begin(): a recorder of a terminal in Ann's home."""
 
     async def make(session: str = "", cols: int = 80, rows: int = 24) -> Recorder:
-        recorder = await recording_begin(owner_id=ann.user.pk, environment=home, session=session, cols=cols, rows=rows)
+        recorder = await recording_begin(
+            owner_id=ann.user.pk,
+            environment_id=home.pk,
+            environment_name=home.name,
+            session=session,
+            cols=cols,
+            rows=rows,
+        )
         assert recorder is not None
         return recorder
 

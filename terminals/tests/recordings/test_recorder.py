@@ -269,14 +269,18 @@ async def test_where_nothing_can_be_written_there_is_no_recorder(
 ) -> None:
     (places / "file").touch()
     settings.RECORDING_WORK_DIR = places / "file" / "work"
-    begun = await recording_begin(owner_id=ann.user.pk, environment=home, session="", cols=80, rows=24)
+    begun = await recording_begin(
+        owner_id=ann.user.pk, environment_id=home.pk, environment_name=home.name, session="", cols=80, rows=24
+    )
     assert begun is None
     assert not await database_sync_to_async(Recording.objects.exists)()
 
 
 async def test_of_a_closed_account_nothing_is_recorded(ann: SignIn, home: Environment, places: Path) -> None:
     await database_sync_to_async(User.objects.update)(is_active=False)
-    begun = await recording_begin(owner_id=ann.user.pk, environment=home, session="", cols=80, rows=24)
+    begun = await recording_begin(
+        owner_id=ann.user.pk, environment_id=home.pk, environment_name=home.name, session="", cols=80, rows=24
+    )
     assert begun is None
     await database_sync_to_async(recordings.recordings_prune)()
     assert left_in(places) == []

@@ -49,7 +49,13 @@ def name_of(row: Recording) -> str:
 
 def begin(owner: SignIn, home: Environment) -> Recording:
     row = recordings.recording_create(
-        recording_id=uuid.uuid4(), owner_id=owner.user.pk, environment=home, session="", cols=80, rows=24
+        recording_id=uuid.uuid4(),
+        owner_id=owner.user.pk,
+        environment_id=home.pk,
+        environment_name=home.name,
+        session="",
+        cols=80,
+        rows=24,
     )
     assert row is not None
     return row
