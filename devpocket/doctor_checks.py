@@ -95,7 +95,7 @@ def database() -> str:
             took = _ms(asked)
             version, is_replica, used, most = direct.execute(
                 "SELECT current_setting('server_version'), pg_is_in_recovery(),"
-                " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),"
+                " (SELECT sum(numbackends)::int FROM pg_stat_database),"
                 " current_setting('max_connections')"
             ).fetchone()
             number = direct.info.server_version // 10000

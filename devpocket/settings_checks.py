@@ -23,7 +23,8 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+\Z")
 HOST = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?\Z|\[[0-9A-Fa-f:.]+\]\Z")
 SLUG = re.compile(r"[a-z0-9-]+\Z")
-PLACEHOLDER = re.compile(r"change.?me|changeit|insecure|placeholder|example|your[-_]|<.*>|xxxx", re.IGNORECASE)
+# Nothing that random text could have by chance.
+PLACEHOLDER = re.compile(r"change.?me|changeit|insecure|placeholder|example|\Ayour[-_]|<.*>|x{8}", re.IGNORECASE)
 NEW_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))' makes one"
 
 
