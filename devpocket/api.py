@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from devpocket.errors import DomainError
+from devpocket.logs import about, uuid_or_none
 from devpocket.throttling import Bucket
 
 
@@ -30,8 +31,15 @@ class ApiMixin:
             request.user, request.auth = AnonymousUser(), None
             self.check_throttles(request)  # counted by address
             raise
+        about(user_id=request.user.pk, environment_id=self._environment_id(request, kwargs))
         self.check_throttles(request)
         self.check_permissions(request)
+
+    @staticmethod
+    def _environment_id(request: Request, names: dict[str, Any]) -> str | None:
+        """The environment that the address names, for the log."""
+        below_it = "environments/(?P<pk>" in getattr(request._request.resolver_match, "route", "")
+        return uuid_or_none(names.get("pk")) if below_it else None
 
 
 class ApiView(ApiMixin, APIView):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
-import uuid
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -16,15 +14,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import async_only_middleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from devpocket.access_log import WATCH_PATHS, AccessLine, request_id_for
 from devpocket.errors import HTTP_CODES, INTERNAL_ERROR_TEXT, error_body
+from devpocket.logs import about
 from devpocket.security_headers import security_headers
 from devpocket.throttling import Standing
 
-log = structlog.get_logger("devpocket.access")
-
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 API_PATHS = re.compile(r"/(api|health)(/|\Z)")
-HEALTH_PATHS = re.compile(r"/(api/v1/)?health(/|\Z)")
 
 
 @async_only_middleware
@@ -53,24 +49,16 @@ def api_edge(
     """Outermost: gives each request its id, and each answer what the contract wants on all of them."""
 
     async def middleware(request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if REQUEST_ID.match(given) else uuid.uuid4().hex
+        request_id = request_id_for(request.headers.get("X-Request-ID", ""))
         request.request_id = request_id  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        began = time.perf_counter()
-        response = _refuse_unknown_host(request) or await get_response(request)
-        if response.status_code >= 400 and API_PATHS.match(request.path):
-            response = _in_our_shape(request, response)
-        _add_headers(request, response, request_id)
-        if not HEALTH_PATHS.match(request.path):
-            log.info(
-                "request",
-                method=request.method,
-                path=request.path,  # without the query: it may hold tokens
-                status=response.status_code,
-                ms=round((time.perf_counter() - began) * 1000, 1),
-            )
+        about(request_id=request_id)
+        with AccessLine(request) as line:
+            response = _refuse_unknown_host(request) or await get_response(request)
+            if response.status_code >= 400 and API_PATHS.match(request.path):
+                response = _in_our_shape(request, response)
+            _add_headers(request, response, request_id)
+            line.response = response
         return response
 
     return middleware
@@ -79,9 +67,9 @@ def api_edge(
 def _refuse_unknown_host(request: HttpRequest) -> HttpResponse | None:
     """400 where the Host is none of ALLOWED_HOSTS: it would end up in the links that we write.
 
-    Health probes name the machine by whatever address they know, and get no links.
+    Who watches the machine names it by whatever address it knows, and gets no links.
     """
-    if HEALTH_PATHS.match(request.path):
+    if WATCH_PATHS.match(request.path):
         return None
     try:
         request.get_host()

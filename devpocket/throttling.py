@@ -31,12 +31,16 @@ class Standing:
 
 
 def client_address(request: HttpRequest) -> str:
-    """The caller's IP address. X-Forwarded-For counts only hop by hop from TRUSTED_PROXIES, read from the right.
+    """The caller's IP address."""
+    return address_behind(request.META.get("REMOTE_ADDR") or "", request.META.get("HTTP_X_FORWARDED_FOR", ""))
+
+
+def address_behind(address: str, forwarded_for: str) -> str:
+    """Who is behind `address`. X-Forwarded-For counts only hop by hop from TRUSTED_PROXIES, read from the right.
 
     A hop that is no address ends the walk: what lies beyond it is anybody's text.
     """
-    address = str(request.META.get("REMOTE_ADDR") or "")
-    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    hops = [hop.strip() for hop in forwarded_for.split(",")]
     while hops and _is_trusted(address) and _is_address(hops[-1]):
         address = hops.pop()
     return address

@@ -19,6 +19,7 @@ import structlog
 from channels.db import database_sync_to_async
 from django.utils import timezone
 
+from devpocket.logs import about
 from devpocket.tasks import TaskOwner
 from environments import connections
 from environments.log_buffer import Entry, LogBuffer
@@ -120,6 +121,7 @@ class LogFollower:
         self._news.set()
 
     async def _run(self) -> None:
+        about(environment_id=self._environment_id)
         failures = 0
         while True:
             self._news.clear()

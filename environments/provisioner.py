@@ -20,6 +20,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
+from devpocket.logs import about
 from devpocket.tasks import TaskOwner
 from environments import cloudapi, connections, leases, wake
 from environments.budget import BudgetSpent
@@ -124,10 +125,12 @@ class Provisioner:
 
     async def _work(self, environment_id: uuid.UUID) -> None:
         """Hold one row for one step."""
+        about(environment_id=environment_id)
         try:
             environment = await database_sync_to_async(leases.lease_take)(environment_id, owner=self.owner)
             if environment is None:
                 return
+            about(user_id=environment.owner_id)
             next_look: NextLook = IDLE_LOOK_S  # also where the process is told to end in the middle
             failures = 0
             try:

@@ -11,6 +11,7 @@ import structlog
 from channels.db import database_sync_to_async
 from django.conf import settings
 
+from devpocket.logs import about
 from devpocket.tasks import TaskOwner
 from environments import sample_history
 from environments.metrics import NO_ANSWER, Collector, collector
@@ -82,6 +83,7 @@ class Sampler:
         return len(claimed) == room
 
     async def _sample(self, environment: Environment) -> None:
+        about(environment_id=environment.pk)
         try:
             try:
                 sample = await self._collector.fresh(environment)

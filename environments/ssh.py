@@ -6,6 +6,7 @@ Every connection, the first included, must show the host key that we made and in
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -138,7 +139,10 @@ class SSHPool:
         if slot.connection is not None and not slot.connection.is_closed():
             return slot.connection
         if slot.dialling is None:
-            slot.dialling = asyncio.create_task(dial(slot.target), name=f"ssh-dial-{slot.target.host}")
+            # In a context of its own: the connection outlives whoever is the first to ask for it.
+            slot.dialling = asyncio.create_task(
+                dial(slot.target), name=f"ssh-dial-{slot.target.host}", context=contextvars.Context()
+            )
             slot.dialling.add_done_callback(lambda task: self._dialled(slot, task))
         return await asyncio.shield(slot.dialling)  # whoever leaves takes nothing from the others that wait
 

@@ -76,8 +76,9 @@ class Upkeep:
 
     async def _do(self, name: str, job: Job) -> None:
         try:
-            async with asyncio.timeout(JOB_LIMIT_S):
-                await job()
+            with structlog.contextvars.bound_contextvars(job=name):
+                async with asyncio.timeout(JOB_LIMIT_S):
+                    await job()
         except CloudError as error:
             log.warning("job_put_off", job=name, error=str(error), cloud_request_id=error.request_id)
         except Exception:

@@ -34,6 +34,9 @@ class LivingSocket(AsyncWebsocketConsumer):
         super().__init__()
         self.tasks = TaskOwner()
         self.is_closing = False
+        self.bytes_out = 0  # of messages, unpacked
+        self.close_code: int | None = None
+        self.close_reason = ""  # ours; a client's is anybody's text
         self._sending = asyncio.Lock()
         self._life: asyncio.Timeout | None = None
         self._takes_utf8 = False
@@ -63,27 +66,28 @@ class LivingSocket(AsyncWebsocketConsumer):
 
     async def tell(self, frame: str) -> None:
         """Send a frame; waits while the socket is full. To a client that is gone it is nothing."""
-        await self._send({"type": "websocket.send", "text": frame})
+        await self._send({"type": "websocket.send", "text": frame}, len(frame))
 
     async def tell_all(self, texts: list[bytes]) -> None:
         """As tell(), several frames that are encoded already."""
         if self._takes_utf8:
-            await self._send({"type": "websocket.send", "utf8": texts})
+            await self._send({"type": "websocket.send", "utf8": texts}, sum(map(len, texts)))
         else:
             for text in texts:
                 await self.tell(text.decode())
 
     async def tell_bytes(self, data: bytes) -> None:
         """As tell(), in a binary frame."""
-        await self._send({"type": "websocket.send", "bytes": data})
+        await self._send({"type": "websocket.send", "bytes": data}, len(data))
 
-    async def _send(self, message: Message) -> None:
+    async def _send(self, message: Message, size: int) -> None:
         async with self._sending:
             if self.is_closing:
                 return
             try:
                 async with asyncio.timeout(SEND_LIMIT_S):
                     await self.base_send(message)
+                self.bytes_out += size
             except GONE:
                 self.end()
 
@@ -96,6 +100,8 @@ class LivingSocket(AsyncWebsocketConsumer):
             async with asyncio.timeout(FINISH_LIMIT_S), self._sending:
                 if last is not None:
                     await self.send(text_data=last)
+                    self.bytes_out += len(last)
+                self.close_code, self.close_reason = code, reason
                 await self.close(code=code, reason=reason)
         except GONE:
             pass

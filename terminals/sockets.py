@@ -20,7 +20,9 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from devpocket.access_log import SocketLines
 from devpocket.flags import Flag
+from devpocket.logs import about
 from devpocket.nudges import environment_group, session_group, share_group
 from environments.services import activity_record
 from environments.ssh import Target
@@ -58,10 +60,12 @@ class ClientSocket(LivingSocket):
 
     access: Access
     handshake: Handshake
+    lines: SocketLines
 
     def __init__(self) -> None:
         super().__init__()
         self.slot: str | None = None
+        self.bytes_in = 0  # of messages, unpacked
         self.groups_joined: list[str] = []
         self.reply: str | None = None  # to the client's last message
         self.may_read = Flag()  # set by the welcome, which comes before any reply
@@ -129,10 +133,14 @@ class ClientSocket(LivingSocket):
         self.scope, self.base_send = scope, send
         self.channel_layer = get_channel_layer()
         self.channel_name = await self.channel_layer.new_channel()
+        self.lines = SocketLines(scope, self.kind)
         try:
             await self.live(self._read, receive)
         finally:
-            await self._clean_up()
+            try:
+                await self._clean_up()
+            finally:
+                self.lines.closed(self.close_code, self.close_reason, bytes_in=self.bytes_in, bytes_out=self.bytes_out)
 
     async def _read(self, receive: Callable[[], Awaitable[Message]]) -> None:
         await receive()  # websocket.connect
@@ -144,17 +152,21 @@ class ClientSocket(LivingSocket):
         welcome_by = asyncio.get_running_loop().time() + WELCOME_LIMIT_S
         self.start(self._hear, name="nudges")
         self.start(self.serve, welcome_by, name="serve")
+        await self.may_read.wait()
+        about(user_id=self.lines.user_id)
         while True:
-            await self.may_read.wait()
             if self.reply is not None:
                 reply, self.reply = self.reply, None
                 await self.tell(reply)
             await self.caught_up()
             message = await receive()
             if message["type"] == "websocket.disconnect":
+                self.close_code = self.close_code or message.get("code")
                 return
             text = message.get("text")
-            self.take(text if text is not None else message["bytes"])
+            raw = text if text is not None else message["bytes"]
+            self.bytes_in += len(raw)
+            self.take(raw)
             await self._slowed_down()
 
     async def _slowed_down(self) -> None:
@@ -244,6 +256,12 @@ class ClientSocket(LivingSocket):
             raise Refused(*self._why_not())
         if not self.may_stay(standing):
             raise Refused(*access.NOT_RUNNING)
+        share = self.access.share
+        self.lines.opened(
+            user_id=self.access.owner_id if share is None else None,
+            share=None if share is None else str(share.pk),
+            mode=str(Mode.VIEW if self.is_view else Mode.WRITE),
+        )
         return standing, target
 
     def _check(self) -> None:

@@ -26,7 +26,7 @@ os.environ.update(
         "CLOUD_CALLS_PER_HOUR": "100000",
         "REQUIRE_EMAIL_VERIFICATION": "true",
         "THROTTLE_SCALE": "1000",
-        "LOG_LEVEL": "WARNING",
+        "LOG_LEVEL": "INFO",
         "RECORDING_WORK_DIR": f"{_files}/recording",
         "MEDIA_ROOT": f"{_files}/media",
     }

@@ -26,7 +26,7 @@ class Process:
         program: str | Path = sys.executable,
         cwd: Path = ROOT,
     ) -> None:
-        self.log = log
+        self.log, self._is_scanned = log, False
         with log.open("ab") as output:
             self._start_of_log = output.tell()
             self._child = subprocess.Popen(
@@ -71,9 +71,20 @@ class Process:
         except subprocess.TimeoutExpired:
             self.kill()
             raise
+        finally:
+            self._scan()
 
     def kill(self) -> None:
         """SIGKILL: no chance to clean up."""
         if self._child.poll() is None:
             self._child.kill()
         self._child.wait()
+        self._scan()
+
+    def _scan(self) -> None:
+        """Look for secrets in all that it has printed."""
+        from devpocket.testing.secret_scan import scan  # its module needs the secrets of those that need this one
+
+        if not self._is_scanned:
+            self._is_scanned = True
+            scan.read(self.output(), self.log.name)

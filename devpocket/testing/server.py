@@ -22,6 +22,7 @@ import requests
 
 from devpocket.testing.localcloud import SSH_PORT, TOKEN
 from devpocket.testing.processes import ROOT, Process
+from devpocket.testing.secret_scan import learn
 
 _prepared: dict[str, str] = {}  # a migrated database with the templates in it, by kind: made once, then copied
 
@@ -174,4 +175,6 @@ class Server:
     def ask(self, method: str, path: str, body: Any = None, *, token: str = "") -> requests.Response:
         """One request of the API; `path` below /api/v1."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return requests.request(method, f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=15)
+        answer = requests.request(method, f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=15)
+        learn([body, answer.json() if "json" in answer.headers.get("Content-Type", "") else None])
+        return answer

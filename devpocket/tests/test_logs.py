@@ -1,4 +1,4 @@
-"""What must not reach a log."""
+"""What must not reach a log, and what has to be on a line."""
 
 from __future__ import annotations
 
@@ -36,11 +36,48 @@ def test_the_value_of_a_field_that_names_a_secret_is_replaced(field: str) -> Non
 @pytest.mark.usefixtures("_logging_restored")
 def test_lines_are_json_in_production_and_scrubbed(capsys: pytest.CaptureFixture[str]) -> None:
     logging_config(json=True, level="INFO")
-    structlog.get_logger("test.json").info("signed_in", user="7", password="hunter2")
-    logging.getLogger("test.json").warning("of a library: %s", "x")
+    log = structlog.get_logger("devpocket.tests.json")
+    log.info("signed_in", user="7", password="hunter2", more={"code": "hunter2"})
+    logging.getLogger("a.library").info("below its level")
+    logging.getLogger("a.library").warning("of a library: %s", "x")
     first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
-    assert (first["event"], first["user"], first["password"]) == ("signed_in", "7", "[scrubbed]")
+    assert (first["event"], first["user_id"], first["password"]) == ("signed_in", "7", "[scrubbed]")
+    assert first["more"] == {"code": "[scrubbed]"}
     assert (second["event"], second["level"]) == ("of a library: x", "warning")
+
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2lnbmF0dXJl"
+SECRETS = {
+    JWT: JWT,
+    f"GET /api/v1/ws/terminal/7?token={JWT}&offset=1 HTTP": "offset=1",
+    "/verify-email?token=hunter2": "hunter2",
+    "Authorization: Bearer hunter2": "hunter2",
+    "dop_v1_0123456789abcdef": "0123456789abcdef",
+    "redis://:hunter2@10.0.0.1:6379/0": "hunter2",
+    "postgres://devpocket:hunter2@10.0.0.1/devpocket": "hunter2",
+    "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----": "hunter2",
+    "#cloud-config\nwrite_files:\n- content: hunter2": "hunter2",
+}
+
+
+@pytest.mark.usefixtures("_logging_restored")
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("text", SECRETS)
+def test_what_looks_like_a_secret_is_replaced_wherever_it_stands(
+    capsys: pytest.CaptureFixture[str], text: str, as_json: bool
+) -> None:
+    logging_config(json=as_json, level="INFO")
+    logging.getLogger("a.library").warning("told %s", text)
+    structlog.get_logger(f"devpocket.tests.{as_json}").info("told", url=text, nested=[{"text": text}])
+    try:
+        raise RuntimeError(text)
+    except RuntimeError:
+        structlog.get_logger(f"devpocket.tests.{as_json}").exception("failed")
+    shown = capsys.readouterr().err
+    assert SECRETS[text] not in shown
+    assert shown.count("[scrubbed]") >= 3
+    if as_json:
+        assert len([json.loads(line) for line in shown.splitlines()]) == 3
 
 
 @pytest.mark.usefixtures("_logging_restored")
@@ -74,3 +111,37 @@ def test_signing_in_leaves_no_secret_in_the_log(
     assert "signed_in" in logged
     for secret in secrets:
         assert secret not in logged
+
+
+def lines(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
+    events = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    return [line for line in events if line["event"] == event]
+
+
+def test_every_line_of_a_request_says_whose_it_is_and_about_what(
+    ann: SignIn, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**arguments: Any) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("environments.api.views.get_environment", fail)
+    environment = "b5a2f7b4-6f4e-4b1c-9d0e-0d5d2d1c2b3a"
+    answer = APIClient().get(
+        f"/api/v1/environments/{environment}?x=hunter2",
+        headers={"Authorization": f"Bearer {ann.tokens.access}", "X-Request-ID": "mine-1"},
+        REMOTE_ADDR="203.0.113.7",
+    )
+    whose = {"request_id": "mine-1", "user_id": str(ann.user.pk), "environment_id": environment}
+    [failed] = lines(caplog, "request_failed")
+    [access] = lines(caplog, "request")
+    assert whose.items() <= failed.items()
+    told = {"method": "GET", "path": f"/api/v1/environments/{environment}", "status": 500, "address": "203.0.113.7"}
+    assert (whose | told | {"bytes": len(answer.content)}).items() <= access.items()
+    assert access["ms"] > 0
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/api/v1/environments/not-an-id", "/api/v1/terminal-recordings/7", "/health/live"])
+def test_no_text_from_outside_is_an_environment(ann: SignIn, caplog: pytest.LogCaptureFixture, path: str) -> None:
+    APIClient().get(path, headers={"Authorization": f"Bearer {ann.tokens.access}"})
+    assert [line for line in lines(caplog, "request") if "environment_id" in line] == []

@@ -12,6 +12,7 @@ from uuid import UUID
 from rest_framework.response import Response
 
 from devpocket.errors import KNOWN_FIELD_CODES
+from devpocket.testing.secret_scan import learn
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")
 KNOWN_CODES = frozenset(
@@ -129,7 +130,9 @@ def body(value: Any) -> dict[str, str]:
 def decode(response: Response) -> Any:
     """The JSON as it was sent, not as it was before rendering."""
     assert response["Content-Type"].partition(";")[0] == "application/json"
-    return json.loads(response.content)
+    value = json.loads(response.content)
+    learn(value)
+    return value
 
 
 def check_refusal(response: Response, status: int, code: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import io
-import logging
 import os
 import signal
 import socket
@@ -25,6 +24,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.services import admin_ensure
 from devpocket.bootstrap import Missing, check_machine
+from devpocket.logs import logging_config
 
 VAR = settings.BASE_DIR / "var"
 START_LIMIT_S = 30
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--boot-seconds", type=float, default=2.0, help="how long the local cloud's droplets boot")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        logging.getLogger().setLevel(logging.WARNING)  # the person at the terminal reads this; logs go to files
+        logging_config(json=False, level="WARNING")  # the person at the terminal reads this; logs go to files
         self.port = settings.PORT
         self.cloud_port = settings.LOCALCLOUD_PORT
         if not settings.DEBUG:
