@@ -14,13 +14,15 @@ from typing import Any
 import structlog
 from django.http import HttpRequest, HttpResponse
 
+from devpocket import counters
 from devpocket.logs import about, uuid_or_none
 from devpocket.throttling import address_behind, client_address
 
 log = structlog.get_logger("devpocket.access")
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-WATCH_PATHS = re.compile(r"/((api/v1/)?health|metrics)(/|\Z)")  # asked every few seconds, for ever
+WATCH_PATHS = re.compile(r"/((api/v1/)?health(/live|/ready)?|metrics)/?\Z")  # asked every few seconds, for ever
+WATCHED = (200, 503)  # what they answer to those
 CLIENT_GONE = 499  # nginx's number, for a client that left before its answer
 
 
@@ -44,21 +46,23 @@ class AccessLine:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if WATCH_PATHS.match(self._request.path):
-            return
         if self.response is not None:
             status = self.response.status_code
         else:
             status = CLIENT_GONE if isinstance(error, asyncio.CancelledError) else 500
+        if WATCH_PATHS.match(self._request.path) and status in WATCHED:
+            return
         user = getattr(self._request, "_cached_user", None)  # of a page, where it was asked for
         if user is not None and user.pk is not None:
             about(user_id=user.pk)
+        seconds = time.perf_counter() - self._began
+        counters.request_answered(self._request, status, seconds)
         log.info(
             "request",
             method=self._request.method,
             path=self._request.path,  # without the query: it may hold tokens
             status=status,
-            ms=round((time.perf_counter() - self._began) * 1000, 1),
+            ms=round(seconds * 1000, 1),
             bytes=self._body_bytes(),
             address=client_address(self._request),
         )

@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, disable_created_metrics,
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
+from devpocket import host_gauges, watching  # noqa: F401 -- they register theirs
 from devpocket.api import ApiView
 from devpocket.errors import DomainError
 

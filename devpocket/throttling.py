@@ -19,6 +19,11 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from devpocket.counters import throttled
+
+for _bucket in settings.RATE_LIMITS:
+    throttled.labels(_bucket)  # there from the start: rate() sees the first only where there was a 0 before
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -101,6 +106,8 @@ class Bucket(BaseThrottle):
     def _count(self, request: Request, key: str) -> bool:
         standing = count(self.bucket_for(request), key)
         self._wait_s = max(1.0, standing.reset_at - time.time())
+        if not standing.allowed:
+            throttled.labels(self.bucket_for(request)).inc()
         tightest: Standing | None = getattr(request._request, "rate_limit", None)
         if tightest is None or (standing.allowed, standing.remaining) < (tightest.allowed, tightest.remaining):
             request._request.rate_limit = standing  # type: ignore[attr-defined]  # the middleware turns it into headers

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 # Async context managers: what the server process runs beside requests, begun in this order and ended in reverse.
 LIFESPAN_SERVICES = [
+    "devpocket.watching.lifespan",
     "accounts.mailer.lifespan",
     "environments.cloudapi.lifespan",
     "environments.connections.lifespan",
@@ -36,6 +37,16 @@ UPKEEP_JOBS = {
     "recording-orphans": (86400.0, "terminals.upkeep.orphans_deleted"),
 }
 READINESS_CHECKS = {"cloud_api": "environments.cloudapi.is_reachable"}
+# Metrics that are the same in each process: (what they tell, their label, who reads them).
+_OF_MAILS, _OF_ENVIRONMENTS = "accounts.gauges.mail_gauges", "environments.gauges.environment_gauges"
+SHARED_GAUGES: dict[str, tuple[str, str, str]] = {
+    "devpocket_mail_queue": ("Mails that are still to be delivered.", "", _OF_MAILS),
+    "devpocket_mail_queue_age_seconds": ("Age of the oldest of them.", "", _OF_MAILS),
+    "devpocket_environments": ("Environments by phase, but for deleted ones.", "phase", _OF_ENVIRONMENTS),
+    "devpocket_provisioner_due": ("Rows that wait for a provisioner.", "", _OF_ENVIRONMENTS),
+    "devpocket_provisioner_lag_seconds": ("How late the oldest of them is.", "", _OF_ENVIRONMENTS),
+    "devpocket_cloud_budget_left": ("Calls that the budget has left.", "window", _OF_ENVIRONMENTS),
+}
 # What `manage.py doctor` looks at, in this order: (the check, what must have passed before it makes sense).
 DOCTOR_CHECKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "settings": ("devpocket.doctor_checks.settings_are_sound", ()),

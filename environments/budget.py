@@ -19,6 +19,7 @@ from enum import IntEnum
 from django.conf import settings
 from django.core.cache import cache
 
+from environments import counters
 from environments.cloud import CloudThrottled
 
 STATE, LOCK = "cloud-budget", "cloud-budget-lock"
@@ -98,6 +99,16 @@ def take(priority: Priority) -> float:
         return 0.0
 
 
+def left() -> tuple[int, int]:
+    """How many calls may still be made within this minute, and this hour."""
+    state, now = cache.get(STATE) or _State(), time.time()
+    if state.held_until > now:
+        return 0, 0
+    recent = sum(at > now - MINUTE_S for at in state.recent)
+    of_hour = sum(calls for at, calls in state.by_minute.items() if at >= int(now // 60) - 60)
+    return max(0, settings.CLOUD_CALLS_PER_MINUTE - recent), max(0, settings.CLOUD_CALLS_PER_HOUR - of_hour)
+
+
 def _share(limit: int, priority: Priority) -> int:
     return max(1, int(limit * (1 - RESERVED[priority])))
 
@@ -143,5 +154,6 @@ class Gate:
             if wait_s <= 0.0:
                 return
             if time.monotonic() + wait_s > give_up_at:
+                counters.cloud_held_back()
                 raise BudgetSpent(wait_s)
             self._closed.wait(wait_s * random.uniform(1.0, 1.2))  # noqa: S311

@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cache as once
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from django.conf import settings
 from django.core.cache import cache
 
-from environments import budget
+from environments import budget, counters
 from environments.budget import BudgetSpent, Gate, Priority
 from environments.cloud import CloudClient, CloudError, CloudRejected, CloudThrottled
 
@@ -35,28 +35,25 @@ def gate(priority: Priority) -> Gate:
     return Gate(priority)
 
 
+def _client(**options: Any) -> CloudClient:
+    return CloudClient(settings.DO_API_URL, settings.DO_TOKEN, on_call=counters.cloud_called, **options)
+
+
 @once
 def client(priority: Priority) -> CloudClient:
-    return CloudClient(settings.DO_API_URL, settings.DO_TOKEN, pool_size=THREADS, gate=gate(priority))
+    return _client(pool_size=THREADS, gate=gate(priority))
 
 
 @once
 def impatient_client() -> CloudClient:
     """For calls inside a request: two of them stay within 10 s (contract T22)."""
-    return CloudClient(
-        settings.DO_API_URL,
-        settings.DO_TOKEN,
-        timeouts_s=(2.0, 2.5),
-        retries=0,
-        pool_size=THREADS,
-        gate=gate(Priority.REQUEST),
-    )
+    return _client(timeouts_s=(2.0, 2.5), retries=0, pool_size=THREADS, gate=gate(Priority.REQUEST))
 
 
 @once
 def _prober() -> CloudClient:
     """For the health check: outside the budget, so that it tells of the cloud also when that is used up."""
-    return CloudClient(settings.DO_API_URL, settings.DO_TOKEN, timeouts_s=(2.0, 2.0), retries=0, pool_size=1)
+    return _client(timeouts_s=(2.0, 2.0), retries=0, pool_size=1)
 
 
 @once

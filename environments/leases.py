@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, IntegerField, Q, Sum, Value, When
+from django.db.models import Case, Count, IntegerField, Min, Q, Sum, Value, When
 from django.utils import timezone
 
 from devpocket.nudges import environment_group, nudge_on_commit
@@ -45,6 +45,14 @@ def next_due_at(*, besides: Collection[UUID]) -> datetime | None:
     now = timezone.now()
     waiting = Environment.objects.filter(_is_free(now), next_step_at__isnull=False).exclude(pk__in=besides)
     return waiting.order_by("next_step_at").values_list("next_step_at", flat=True).first()
+
+
+def lag() -> tuple[int, float]:
+    """How many rows wait that should be looked at by now, and for how many seconds the first of them has."""
+    now = timezone.now()
+    due = Environment.objects.filter(_is_free(now), next_step_at__lte=now)
+    found = due.aggregate(rows=Count("pk"), first=Min("next_step_at"))
+    return found["rows"], 0.0 if found["first"] is None else (now - found["first"]).total_seconds()
 
 
 def lease_take(environment_id: UUID, *, owner: str) -> Environment | None:

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from devpocket.logs import about
 from devpocket.tasks import TaskOwner
-from environments import cloudapi, connections, leases, wake
+from environments import cloudapi, connections, counters, leases, wake
 from environments.budget import BudgetSpent
 from environments.cloud import CloudClient, CloudError, CloudNotFound, CloudRejected, CloudThrottled
 from environments.droplet_watch import DropletWatch
@@ -249,16 +249,20 @@ class StepTools:
             log.info(event, environment=str(environment.pk))
 
     async def record_phase(self, environment: Environment, phase: Phase, message: str = "", **facts: Any) -> None:
+        left, since = environment.phase, environment.phase_changed_at
         await database_sync_to_async(leases.phase_record)(
             environment, phase, owner=self.owner, message=message, cloud_request_id=self._request_id, **facts
         )
+        counters.phase_ended(left, since)
         log.info("phase_changed", environment=str(environment.pk), phase=str(phase))
 
     async def record_error(self, environment: Environment, code: str, message: str) -> None:
         log.warning("environment_error", environment=str(environment.pk), error_code=code)
+        left, since = environment.phase, environment.phase_changed_at
         await database_sync_to_async(leases.error_record)(
             environment, owner=self.owner, code=code, message=message, cloud_request_id=self._request_id
         )
+        counters.phase_ended(left, since, failed=True)
 
     async def record_event(self, environment: Environment, kind: str, message: str) -> None:
         await database_sync_to_async(leases.happening_record)(

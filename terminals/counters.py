@@ -1,4 +1,4 @@
-"""What this process counts of terminals, for `GET /metrics` (docs/operations.md has the table).
+"""What this process counts of terminals, for `GET /metrics` (docs/watching.md has the table).
 
 Each process has its own counts and is scraped by itself. Counting is safe from every thread and costs about a
 microsecond; what is open now costs nothing until it is asked for. No label has an open set of values: never a user,

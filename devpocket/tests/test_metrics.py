@@ -71,6 +71,13 @@ def test_scrapes_are_not_counted_against_a_limit(settings: Any) -> None:
 
 
 @pytest.mark.usefixtures("_with_token")
+def test_a_process_is_scraped_by_whatever_address_it_has(settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["api.example.org"]
+    response = APIClient(HTTP_HOST="10.1.2.3:8001").get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert response.status_code == 200
+
+
+@pytest.mark.usefixtures("_with_token")
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
 def test_metrics_are_only_read(method: str) -> None:
     wire.check_refusal(ask(method=method), 405, "method_not_allowed")

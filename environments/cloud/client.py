@@ -26,7 +26,7 @@ REPEATABLE = frozenset({"GET", "DELETE"})
 RETRY_FIRST_S = 0.3
 
 T_co = TypeVar("T_co", covariant=True)
-OnCall = Callable[[str, int | None, float], None]  # (method, status or None, seconds)
+OnCall = Callable[[str, str, int | None, float], None]  # (method, path, status or None, seconds)
 Gate = Callable[[], None]  # called before each request; may wait, or raise CloudThrottled to hold it back
 
 
@@ -291,7 +291,7 @@ class CloudClient:
             raise CloudUnreachable(f"{method} {path}: {type(error).__name__}") from None
         finally:
             if self._on_call is not None:
-                self._on_call(method, status, time.monotonic() - began)
+                self._on_call(method, path, status, time.monotonic() - began)
         if response.ok and status < 300:
             return response
         raise self._refusal(method, path, response)
