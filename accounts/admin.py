@@ -6,6 +6,7 @@ The audit trail is the admin's own log (who, what, when), which nobody can chang
 from __future__ import annotations
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
@@ -13,6 +14,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.models import Mail, Session, SSHKey, User
+from accounts.second_factor import find_authenticator, second_factor_remove
 from accounts.services import session_revoke, sessions_revoke, user_unlock
 
 
@@ -49,9 +51,10 @@ class UserAdmin(admin.ModelAdmin):
     list_filter = ["plan", "is_verified", "is_active", "is_staff"]
     search_fields = ["username", "email", "full_name"]
     fields = ["username", "email", "full_name", "plan", "is_verified", "is_active", "is_staff", "locked_until"]
-    readonly_fields = ["locked_until"]
+    fields += ["has_second_factor"]
+    readonly_fields = ["locked_until", "has_second_factor"]
     inlines = [SessionInline, SSHKeyInline]
-    actions = ["close_access", "open_access", "unlock", "sign_out"]
+    actions = ["close_access", "open_access", "unlock", "sign_out", "reset_second_factor"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # an account needs its platform key, which registering makes
@@ -88,6 +91,19 @@ class UserAdmin(admin.ModelAdmin):
         for user in users:
             user_unlock(user=user)
         self._each(request, users, "Unlocked")
+
+    @admin.action(description="Reset the second factor of an operator who has lost it", permissions=["reset"])
+    def reset_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        others = [user for user in users if user.pk != request.user.pk]  # one's own: on its page, which asks for a code
+        done = sum(second_factor_remove(user=user, actor=request.user) for user in others)  # type: ignore[arg-type]
+        self.message_user(request, f"Reset the second factor: {done} user(s)", messages.SUCCESS)
+
+    def has_reset_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    @admin.display(boolean=True, description="second factor")
+    def has_second_factor(self, user: User) -> bool:
+        return find_authenticator(user) is not None
 
     @admin.action(description="Sign out everywhere")
     def sign_out(self, request: HttpRequest, users: QuerySet[User]) -> None:
@@ -134,7 +150,13 @@ class AuditAdmin(ReadOnlyAdmin):
     search_fields = ["object_repr", "change_message", "user__username"]
 
 
-for unused in (EmailAddress, SocialApp, SocialToken, SocialAccount):  # allauth's own, which could be edited
+for unused in (
+    EmailAddress,
+    Authenticator,
+    SocialApp,
+    SocialToken,
+    SocialAccount,
+):  # allauth's own, which could be edited
     admin.site.unregister(unused)
 
 

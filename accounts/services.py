@@ -101,8 +101,12 @@ def user_login(*, name_or_email: str, password: str, device: Device) -> SignIn:
     return password_proven(name_or_email, password, then=lambda user: session_open(user, device))
 
 
-def password_proven(name_or_email: str, password: str, *, then: Callable[[User], T]) -> T:
+def password_proven(
+    name_or_email: str, password: str, *, then: Callable[[User], T], also: Callable[[User], bool] | None = None
+) -> T:
     """What `then` gives for the user whose password this is, in one transaction with the look at the lock.
+
+    `also`: a further proof, looked at after a right password; without it the password counts as wrong.
 
     Raises: InvalidCredentials, AccountLocked, as `user_login` says.
     """
@@ -116,7 +120,8 @@ def password_proven(name_or_email: str, password: str, *, then: Callable[[User],
         # Tries at the same moment take turns, so that each is counted and none slips past the lock.
         current = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         _refuse_locked(current)
-        if is_right and current.is_active and current.password == user.password:
+        is_right = is_right and current.is_active and current.password == user.password
+        if is_right and (also is None or also(current)):
             return then(current)
         _count_failure(current)
     raise InvalidCredentials(WRONG_LOGIN_TEXT)

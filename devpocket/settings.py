@@ -44,13 +44,14 @@ CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: its runserver serves ASGI
-    "django.contrib.admin",
+    "accounts.admin_site.OperatorsAdminConfig",  # django.contrib.admin, with our site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "allauth.account",  # socialaccount needs its tables
+    "allauth.mfa",
     "allauth.socialaccount",
     "allauth.socialaccount.providers.google",
     "corsheaders",
@@ -84,6 +85,7 @@ APPEND_SLASH = False  # a redirected POST is lost (contract T1)
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "devpocket" / "templates"],  # before those of the admin
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -162,6 +164,12 @@ ACCOUNT_LOCKOUT_SECONDS: int = env.int("ACCOUNT_LOCKOUT_SECONDS", 900)
 REQUIRE_EMAIL_VERIFICATION: bool = env.bool("REQUIRE_EMAIL_VERIFICATION", True)
 LEGACY_CAMELCASE_USER: bool = env.bool("LEGACY_CAMELCASE_USER", True)
 
+# Operators' second factor: accounts/second_factor.py. Codes of 30 s before and after now are taken.
+ADMIN_REQUIRES_TOTP: bool = env.bool("ADMIN_REQUIRES_TOTP", False)
+MFA_ADAPTER = "accounts.second_factor.Adapter"
+MFA_TOTP_ISSUER = "DevPocket"
+MFA_TOTP_TOLERANCE = 1
+
 # Signing in with Google, through django-allauth: its provider and tables, none of its pages.
 GOOGLE_CLIENT_IDS: list[str] = env.list("GOOGLE_CLIENT_IDS", default=[])  # web, iOS, Android
 GOOGLE_CERTS_URL: str = env.str("GOOGLE_CERTS_URL", "https://www.googleapis.com/oauth2/v1/certs")
@@ -203,6 +211,8 @@ RATE_LIMITS: dict[str, tuple[int, int]] = {  # bucket: (requests, seconds)
     "general": (env.int("THROTTLE_GENERAL", 100), 60),
     "auth": (env.int("THROTTLE_AUTH", 5), 60),
     "auth_address": (env.int("THROTTLE_AUTH_ADDRESS", 30), 60),
+    "admin": (env.int("THROTTLE_ADMIN", 5), 60),
+    "admin_address": (env.int("THROTTLE_ADMIN_ADDRESS", 20), 60),
     "refresh": (env.int("THROTTLE_REFRESH", 30), 60),
     "create": (env.int("THROTTLE_CREATE", 10), 3600),
     "create_pro": (env.int("THROTTLE_CREATE_PRO", 60), 3600),
@@ -305,28 +315,13 @@ REQUEST_HEAD_SECONDS: float = env.float("REQUEST_HEAD_SECONDS", 10)
 REQUEST_BODY_SECONDS: float = env.float("REQUEST_BODY_SECONDS", 30)
 RESPONSE_STALL_SECONDS: float = env.float("RESPONSE_STALL_SECONDS", 60)
 CORS_URLS_REGEX = r"^/(api|health)(/|\Z)"
-CORS_ALLOW_METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
-CORS_ALLOW_HEADERS = [
-    "accept",
-    "authorization",
-    "content-type",
-    "idempotency-key",
-    "x-devpocket-status",
-    "x-request-id",
-]
-CORS_EXPOSE_HEADERS = [  # contract section 10, and what else our answers say in headers
-    "X-Total-Count",
-    "Link",
-    "X-RateLimit-Limit",
-    "X-RateLimit-Remaining",
-    "X-RateLimit-Reset",
-    "X-Request-ID",
-    "Retry-After",
-    "Location",
-    "X-Applies",
-    "Idempotency-Replayed",
-    "Content-Disposition",
-]
+CORS_ALLOW_METHODS = "GET HEAD OPTIONS POST PUT PATCH DELETE".split()
+CORS_ALLOW_HEADERS = "accept authorization content-type idempotency-key x-devpocket-status x-request-id".split()
+# Contract section 10, and what else our answers say in headers.
+CORS_EXPOSE_HEADERS = (
+    "X-Total-Count Link X-RateLimit-Limit X-RateLimit-Remaining X-RateLimit-Reset X-Request-ID Retry-After Location "
+    "X-Applies Idempotency-Replayed Content-Disposition"
+).split()
 API_DOCS: bool = env.bool("API_DOCS", True)
 
 REST_FRAMEWORK = {
@@ -353,7 +348,10 @@ SPECTACULAR_SETTINGS = {
 
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
-SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_PATH = "/admin"  # only operators have one
+SESSION_COOKIE_AGE = 8 * 3600
 
 # For `make run`: the operator that it makes.
 DEVPOCKET_ADMIN_PASSWORD: str = env.str("DEVPOCKET_ADMIN_PASSWORD", "")

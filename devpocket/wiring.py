@@ -22,10 +22,12 @@ ENVIRONMENT_COUNT = "environments.selectors.environment_count"
 USER_STATS = "environments.selectors.user_stats"
 IS_KNOWN_REGION = "environments.catalogue.is_known_region"
 ACCOUNT_CLOSERS = [  # what goes before an account is anonymised
+    "accounts.second_factor.second_factor_forget",
     "environments.services.environments_delete_all",
     "terminals.recordings.recordings_delete_all",
     "accounts.google.google_unlink",
 ]
+ENCRYPTED_ELSEWHERE = ["accounts.second_factor.secrets_rotate"]  # secrets that no encrypted field has
 SSH_KEYS_CHANGED = ["environments.changes.environments_keys_changed"]  # who lets a user's keys in
 # What a machine has to say of a template: check(template) gives sentences, preview(template) its size and text.
 TEMPLATE_CHECK = "environments.set_up.preview.check_template"

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from cryptography.fernet import InvalidToken
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, models
+from django.utils.module_loading import import_string
 
 from devpocket.crypto import decrypt, encrypt, encrypted_columns, sealed_rows
 
@@ -21,6 +23,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         for model, field in encrypted_columns():
             self.stdout.write(f"{model._meta.label}.{field.name}: {rotate(model, field)} rewritten")
+        for name in settings.ENCRYPTED_ELSEWHERE:
+            try:
+                self.stdout.write(f"{name}: {import_string(name)()} rewritten")
+            except InvalidToken as error:
+                raise CommandError(f"{name}: one can't be read with any of FIELD_ENCRYPTION_KEYS.") from error
 
 
 def rotate(model: type[models.Model], field: models.Field[Any, Any]) -> int:
