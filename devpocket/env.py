@@ -98,7 +98,7 @@ class Env(environ.FileAwareEnv):
     def _require(self, var: Any, value: Any, why: Any, unless: Any) -> None:
         self.asked[var].is_required = True
         if not value and not unless:
-            raise ImproperlyConfigured(f"{var} is not set: {why}. See docs/settings.md.")
+            raise ImproperlyConfigured(f"{var} is not set: {why} (docs/settings.md).")
 
     def read_dotenv(self, path: Path) -> None:
         """Set what the file DOTENV, or else `path`, sets and the environment leaves out. There need not be a `path`."""
