@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from django.core.mail import get_connection
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http.request import validate_host
+from django.utils.module_loading import import_string
 
 from devpocket.bootstrap import OLDEST_PYTHON
 from devpocket.crypto import encrypted_columns, key_number, sealed_rows
@@ -128,14 +130,13 @@ def encryption_keys() -> str:
     by_key: Counter[int] = Counter()
     unreadable: list[str] = []
     try:
-        for model, field in encrypted_columns():
-            for row_key, sealed in sealed_rows(model, field):
-                if (number := key_number(sealed)) is None:
-                    unreadable.append(f"{model._meta.label}.{field.name} of {row_key}")
-                else:
-                    by_key[number] += 1
-                if time.monotonic() > give_up_at:
-                    break
+        for whose, sealed in _stored_secrets():
+            if (number := key_number(sealed)) is None:
+                unreadable.append(whose)
+            else:
+                by_key[number] += 1
+            if time.monotonic() > give_up_at:
+                break
     except DatabaseError as error:
         raise Problem(f"the tables can't be read ({type(error).__name__})", "Run manage.py migrate") from None
     if unreadable:
@@ -151,6 +152,15 @@ def encryption_keys() -> str:
     elif (others := len(settings.FIELD_ENCRYPTION_KEYS) - 1) and by_key:
         told.append(f"{others} older keys are not needed any more")
     return ", ".join(told)
+
+
+def _stored_secrets() -> Iterator[tuple[str, str]]:
+    """Whose each is, and its encrypted text."""
+    for model, field in encrypted_columns():
+        for row_key, sealed in sealed_rows(model, field):
+            yield f"{model._meta.label}.{field.name} of {row_key}", sealed
+    for name in settings.SEALED_ELSEWHERE:
+        yield from import_string(name)()
 
 
 def redis_answers() -> str:

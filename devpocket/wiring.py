@@ -28,6 +28,7 @@ ACCOUNT_CLOSERS = [  # what goes before an account is anonymised
     "accounts.google.google_unlink",
 ]
 ENCRYPTED_ELSEWHERE = ["accounts.second_factor.secrets_rotate"]  # secrets that no encrypted field has
+SEALED_ELSEWHERE = ["accounts.second_factor.sealed_secrets"]  # the same, each as it is stored and whose it is
 SSH_KEYS_CHANGED = ["environments.changes.environments_keys_changed"]  # who lets a user's keys in
 # What a machine has to say of a template: check(template) gives sentences, preview(template) its size and text.
 TEMPLATE_CHECK = "environments.set_up.preview.check_template"
