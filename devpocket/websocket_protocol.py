@@ -141,6 +141,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             raise ClientDisconnected from error
         self.transport.write(b"".join(self.conn.data_to_send()))
 
+    def handle_parser_exception(self) -> None:
+        """Say why, and read on for a moment: closed with bytes unread, a kernel resets, and takes back what was said."""
+        if self.close_sent:
+            return
+        assert self.conn.close_sent is not None  # by what read the frames
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": self.conn.close_sent.code})
+        self._go_on()
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.close_timer = self.loop.call_later(CLOSE_LIMIT_S, self.transport.abort)
+
     def keepalive_timeout(self) -> None:
         """Close one that doesn't answer as contract 9.6 says: to uvicorn that is an internal error."""
         self.stop_keepalive()

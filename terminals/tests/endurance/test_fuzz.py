@@ -25,6 +25,16 @@ async def test_no_garbage_harms_the_server(server: Server, home: Home) -> None:
     assert outcome.is_good, str(outcome)
 
 
+async def test_who_sends_too_much_reads_so(server: Server, home: Home) -> None:
+    """Although all of it is still on its way."""
+    async with asyncio.timeout(LIMIT_S), RawSocket.at(port_of(server), target(home, "session=fuzz")) as socket:
+        await socket.until_told(type="welcome")
+        socket.writer.write(frame(TEXT, b"x" * (8 * 2**20)))
+        await socket.writer.drain()
+        await socket.until_closed()
+    assert socket.code == 1009
+
+
 @pytest.mark.parametrize("rest", [b"", frame(TEXT, b'{"type":"ping"}') * 3], ids=["alone", "with more"])
 async def test_text_that_is_none_is_told_and_logged_as_nothing_of_ours(server: Server, home: Home, rest: bytes) -> None:
     async with asyncio.timeout(LIMIT_S), RawSocket.at(port_of(server), target(home, "session=fuzz")) as socket:
