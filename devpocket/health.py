@@ -14,6 +14,8 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.utils.module_loading import import_string
 
+from devpocket import stopping
+
 log = structlog.get_logger(__name__)
 
 CHECK_LIMIT_S = 4  # the phone's probe gives up after 5 s (contract T22)
@@ -75,9 +77,9 @@ async def readiness() -> dict[str, bool]:
 
 
 async def ready(request: HttpRequest) -> JsonResponse:
-    """Should this process be given work: each check "ok" or "failed", 503 when one failed."""
+    """Should this process be given work: each check "ok" or "failed". 503 when one failed, or when it stops."""
     passed = await readiness()
-    is_ready = all(passed.values())
+    is_ready = all(passed.values()) and not stopping.is_begun()
     body = {
         "status": "ready" if is_ready else "not_ready",
         "checks": {name: "ok" if ok else "failed" for name, ok in passed.items()},

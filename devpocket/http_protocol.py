@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 import uuid
 from http import HTTPStatus
@@ -19,6 +20,7 @@ import structlog
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from devpocket import stopping
 from devpocket.errors import error_body
 from devpocket.security_headers import security_headers
 
@@ -28,6 +30,7 @@ HEAD_MAX_BYTES = 32 * 1024  # address and headers; tokens have 1 KiB
 CHUNKING_FACTOR = 8  # what a body may have on the wire, in sizes of its own: a byte in a chunk of its own takes 6
 LOOK_EVERY_S = 1.0
 LINGER_S = 2.0  # between a refusal and the end: closed at once, with more on its way, the client may never see it
+IDLE_S = 5.0  # after which idle connections are closed when the server stops
 LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 
 
@@ -91,6 +94,13 @@ class HttpProtocol(HttpToolsProtocol):
             else:  # a connection without a request: nobody to tell
                 self.transport.close()
 
+    def shutdown(self) -> None:
+        """The server stops: each answer is the last of its connection. One that seems idle may be about to be used."""
+        if self._owes_an_answer():
+            super().shutdown()
+        else:
+            self.loop.call_later(random.uniform(0.8, 1.0) * IDLE_S, super().shutdown)  # noqa: S311
+
     # --- What comes in
 
     def data_received(self, data: bytes) -> None:
@@ -123,6 +133,8 @@ class HttpProtocol(HttpToolsProtocol):
         if any(not LENGTH.match(value) or int(value) > settings.API_BODY_LIMIT_BYTES for value in declared):
             return self._refuse_body()
         super().on_headers_complete()
+        if stopping.is_begun() and self.cycle is not None:
+            self.cycle.keep_alive = False
         self._in_body, self._wire_bytes, self._began_at = True, 0, self.loop.time()
 
     def on_body(self, body: bytes) -> None:

@@ -272,6 +272,14 @@ TERMINAL_SHARES_MAX: int = env.int("TERMINAL_SHARES_MAX", 20, least=0)  # guest 
 
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")
 
+# --- Stopping (docs/operations.md, "Restarting")
+
+# After SIGTERM connections are still taken for so long, while /health/ready says 503: for load balancers that only
+# notice that way. 0 for proxies that try the next server when one refuses a connection.
+SHUTDOWN_DELAY_SECONDS: float = env.float("SHUTDOWN_DELAY_SECONDS", 0.0, least=0, most=5)
+# Each WebSocket is closed within so long, by chance: clients come back one after another.
+SHUTDOWN_SPREAD_SECONDS: float = env.float("SHUTDOWN_SPREAD_SECONDS", 5.0, least=0, most=5)
+
 # --- Stored files: recordings of terminals, which nothing but the API gives out. This installation's own: what is in
 # `recordings` there and belongs to no row is deleted.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+from django.conf import settings
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
@@ -14,6 +16,7 @@ from devpocket.flags import Flag, Inbox
 
 PIECE_BYTES = 2048  # what is looked at before the application has taken the messages that were in it
 CLOSE_LIMIT_S = 10  # for the last bytes to a client that takes none; the kernel would keep them as long as it answers
+LET_GO_LIMIT_S = 3  # for the application to end before its client is told that the server restarts
 UNANSWERED_MAX_BYTES = 96 * 1024  # of messages, unpacked, that may be on their way to a client
 ASK_EVERY_BYTES = 48 * 1024
 MARK = b"o"  # begins a ping that asks how far the client has come; uvicorn's own have 4 bytes
@@ -45,6 +48,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # Lighter than uvicorn's own. What the queue gets more than one message of is what a single read has brought.
         self.queue, self.writable = Inbox(), Flag()  # type: ignore[assignment]
         self.writable.set()
+        self.app, self._is_restarting = self._until_said, False
 
     def data_received(self, data: bytes) -> None:
         self._unread += data
@@ -168,6 +172,41 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.transport.close()
+
+    def shutdown(self) -> None:
+        """The server stops: close within a while, by chance, so that not everybody comes back in one moment."""
+        self.loop.call_later(random.uniform(0, settings.SHUTDOWN_SPREAD_SECONDS), self._restart)  # noqa: S311
+
+    def _restart(self) -> None:
+        """The application lets go of all that it holds first: its client comes back in a moment, to another process."""
+        if not self.handshake_complete:
+            return super().shutdown()
+        self.stop_keepalive()
+        self._is_restarting = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": CloseCode.SERVICE_RESTART})
+        self._go_on()
+        self.loop.call_later(LET_GO_LIMIT_S, self._say_restart)
+
+    async def _until_said(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await self.config.loaded_app(scope, receive, send)
+        finally:
+            if self._is_restarting:
+                self._say_restart()
+
+    def _say_restart(self) -> None:
+        """With a handshake of the closing, not as uvicorn does it, by closing the connection behind the frame: what the
+        client is sending just then would have the kernel reset it, and the client not learn why.
+        """
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return  # a close is under way, and has its own limit
+        self.conn.send_close(CloseCode.SERVICE_RESTART, "service restart")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSE_LIMIT_S, self.transport.close)
 
     def on_task_complete(self, task: Any) -> None:
         super().on_task_complete(task)

@@ -20,6 +20,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
+from devpocket import stopping
 from devpocket.logs import about
 from devpocket.tasks import TaskOwner
 from environments import cloudapi, connections, counters, leases, wake
@@ -63,6 +64,7 @@ class Provisioner:
         self._busy: dict[uuid.UUID, bool] = {}  # rows in work, and whether they are new
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
+        self._finish_by: float | None = None  # the loop's time, once it was told to stop
         self._loop = asyncio.get_running_loop()
 
     def wake(self) -> None:
@@ -85,10 +87,18 @@ class Provisioner:
             except TimeoutError:
                 pass
 
+    def stop(self) -> None:
+        """Begin nothing more. A row whose step ends is given back at once, to whatever process looks next."""
+        if self._finish_by is None:
+            self._finish_by = self._loop.time() + FINISH_LIMIT_S
+
     async def aclose(self) -> None:
-        """Let the steps under way come to their end, for a while; then end them. Each gives its row back."""
+        """Let the steps under way come to their end, FINISH_LIMIT_S after `stop`; then end them. Each gives its row
+        back.
+        """
+        self.stop()
         try:
-            async with asyncio.timeout(FINISH_LIMIT_S):
+            async with asyncio.timeout_at(self._finish_by):
                 while self._busy:
                     self._idle.clear()
                     await self._idle.wait()
@@ -98,7 +108,7 @@ class Provisioner:
 
     async def _look(self) -> float:
         """Begin a step for every row that is due; seconds until the next look."""
-        room = PARALLEL_STEPS - len(self._busy)
+        room = 0 if self._finish_by is not None else PARALLEL_STEPS - len(self._busy)
         if room <= 0:
             return IDLE_LOOK_S  # a step that ends wakes the loop
         due = [
@@ -110,7 +120,7 @@ class Provisioner:
         if waits or await database_sync_to_async(leases.droplets_exist)():
             await self.watch.refresh(waits=waits)
         room_for_new = PARALLEL_NEW - sum(self._busy.values())
-        for row in due:
+        for row in due if self._finish_by is None else ():  # told to stop while it looked
             is_new = row.phase == Phase.CREATING
             if room <= 0 or (is_new and room_for_new <= 0):
                 return IDLE_LOOK_S  # new ones come last; a step that ends wakes the loop
@@ -281,10 +291,12 @@ async def lifespan() -> AsyncIterator[None]:
     """Run a provisioner in the server process for as long as the server runs."""
     provisioner, tasks = Provisioner(), TaskOwner()
     wake.provisioner.register(provisioner.wake)
+    stopping.wakers.register(provisioner.stop)
     tasks.start(provisioner.run(), name="provisioner")
     try:
         yield
     finally:
         wake.provisioner.unregister(provisioner.wake)
+        stopping.wakers.unregister(provisioner.stop)
         await tasks.aclose()
         await provisioner.aclose()

@@ -184,18 +184,14 @@ class SSHPool:
     async def aclose(self) -> None:
         """Close every connection, in use or not."""
         slots = list(self._slots.values())
+        dialling = {slot.dialling for slot in slots if slot.dialling is not None}
+        for dial_task in dialling:
+            dial_task.cancel()
+        if dialling:
+            await asyncio.wait(dialling, timeout=CLOSE_LIMIT_S)
         for slot in slots:
-            if slot.dialling is not None:
-                slot.dialling.cancel()
-                await asyncio.wait({slot.dialling}, timeout=CLOSE_LIMIT_S)
             self._drop(slot)
-        for slot in slots:
-            if slot.connection is not None:
-                try:
-                    async with asyncio.timeout(CLOSE_LIMIT_S):
-                        await slot.connection.wait_closed()
-                except TimeoutError:
-                    slot.connection.abort()
+        await asyncio.gather(*(_closed(slot.connection) for slot in slots if slot.connection is not None))
         if self._abandoned:
             await asyncio.wait(self._abandoned, timeout=CLOSE_LIMIT_S)
 
@@ -287,6 +283,14 @@ class SSHPool:
         self._abandoned.discard(task)
         if not task.cancelled() and task.exception() is None:
             channel_of(task.result()).close()
+
+
+async def _closed(connection: asyncssh.SSHClientConnection) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_LIMIT_S):
+            await connection.wait_closed()
+    except TimeoutError:
+        connection.abort()
 
 
 @dataclass(slots=True, eq=False)

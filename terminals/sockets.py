@@ -223,10 +223,11 @@ class ClientSocket(LivingSocket):
             await self.channel_layer.group_discard(group, self.channel_name)
 
     def _sign_off(self) -> None:
-        self._record_activity()
-        terminal_closed(channel_name=self.channel_name)
+        """Its place first: the client may be back in a moment."""
         if self.slot is not None:
             slots.slot_free(self.slot, self.channel_name)
+        self._record_activity()
+        terminal_closed(channel_name=self.channel_name)
 
     # --- Getting in
 

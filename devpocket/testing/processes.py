@@ -62,7 +62,7 @@ class Process:
             file.seek(self._start_of_log)
             return file.read().decode(errors="replace")
 
-    def stop(self, *, limit_s: float = 15) -> int:
+    def stop(self, *, limit_s: float = 35) -> int:
         """SIGTERM, and wait for the end; its exit status. Raises: TimeoutExpired, after killing it."""
         if self._child.poll() is None:
             self._child.send_signal(signal.SIGTERM)

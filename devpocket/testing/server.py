@@ -12,7 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,6 +55,11 @@ def _drop(given: str, name: str) -> None:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
+def _drop_at_end(given: str, name: str) -> None:
+    with suppress(psycopg.OperationalError):  # a PostgreSQL of a test's own has ended by then
+        _drop(given, name)
+
+
 def _prepare(kind: str, url: str, environment: dict[str, str]) -> None:
     """Migrate, import the templates, and keep a copy of it for the servers to come."""
     for command in (["migrate", "-v0"], ["import_templates"]):
@@ -75,7 +80,7 @@ def _prepare(kind: str, url: str, environment: dict[str, str]) -> None:
         given, name = os.environ["DATABASE_URL"], f"prepared_{uuid.uuid4().hex[:12]}"
         with psycopg.connect(given, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{urlsplit(url).path[1:]}"')
-        atexit.register(_drop, given, name)
+        atexit.register(_drop_at_end, given, name)
         _prepared[kind] = name
 
 
@@ -109,6 +114,7 @@ class Server:
             "CLOUD_CALLS_PER_HOUR": "100000",
             "REQUIRE_EMAIL_VERIFICATION": "false",
             "THROTTLE_SCALE": "1000",
+            "SHUTDOWN_SPREAD_SECONDS": "0",  # tests stop servers often
             "RECORDING_WORK_DIR": str(directory / "recording"),  # not the checkout's: what no row knows is deleted
             "MEDIA_ROOT": str(directory / "media"),
             **settings,

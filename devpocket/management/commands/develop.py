@@ -91,7 +91,7 @@ class Command(BaseCommand):
 
     def _start_server(self) -> subprocess.Popen[bytes]:
         log = VAR / "log" / "server.log"
-        child = _start(["serve", "--port", str(self.port)], log=log)
+        child = _start(["serve", "--port", str(self.port)], log=log, SHUTDOWN_SPREAD_SECONDS="0")
         return _wait_until_up(child, f"http://127.0.0.1:{self.port}/health/live", "the server", log)
 
     def _watch(self, children: dict[str, subprocess.Popen[bytes]]) -> NoReturn:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -12,11 +10,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from devpocket.http_protocol import HttpProtocol
+from devpocket.server import Server
 from devpocket.websocket_protocol import WebSocketProtocol
 
 SEND_BUFFER_BYTES = 64 * 1024  # of a socket: what a slow phone has still to swallow after Ctrl-C
 WS_MESSAGE_MAX_BYTES = 64 * 1024  # contract 9.1; larger ones close with 1009
-STOP_LIMIT_S = 10
+KEEP_ALIVE_S = 75  # longer than proxies keep an idle connection (nginx: 60): who sends should be who closes
 
 
 class Command(BaseCommand):
@@ -37,28 +36,14 @@ class Command(BaseCommand):
             ws_max_size=WS_MESSAGE_MAX_BYTES,
             ws_ping_interval=settings.WS_PING_SECONDS,
             ws_ping_timeout=settings.WS_PONG_SECONDS,
-            timeout_graceful_shutdown=STOP_LIMIT_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
             log_config=None,
             access_log=False,  # ours leaves out query strings
             server_header=False,
             proxy_headers=False,  # devpocket.throttling reads them, from trusted proxies only
         )
         address = f"http://{options['host']}:{listener.getsockname()[1]}"
-        AnnouncedServer(config, lambda: self.stdout.write(f"serving on {address}")).run(sockets=[listener])
-
-
-class AnnouncedServer(uvicorn.Server):
-    """Says so when it takes connections, and not before."""
-
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._announce = announce
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if not self.should_exit:
-            self._announce()
-            sys.stdout.flush()
+        Server(config, lambda: self.stdout.write(f"serving on {address}")).run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:
