@@ -3,13 +3,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test rig-test lint format types ready ready-dev requirements
+.PHONY: run test load rig-test lint format types ready ready-dev requirements
 
 run: ready
 	@exec $(BIN)/python manage.py develop
 
 test: ready-dev
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# Terminals and requests on two server processes (docs/development.md). ARGS="--minutes 2 --terminals 100 --restart"
+load: ready-dev
+	$(BIN)/python -m terminals.tests.load $(ARGS)
 
 # The product on real virtual machines (docs/development.md). RIG_TEMPLATES=ubuntu,python RIG_SUITE=trixie RIG_SHORT=1
 rig-test: ready-dev
