@@ -146,10 +146,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
 
     def handle_parser_exception(self) -> None:
-        """Say why, and read on for a moment: closed with bytes unread, a kernel resets, and takes back what was said."""
-        if self.close_sent:
+        """Say why, and read on for a while: closed with bytes unread, a kernel resets, and takes back what was said."""
+        if self.close_sent or self.conn.close_sent is None:  # it is set by what has read the frames
             return
-        assert self.conn.close_sent is not None  # by what read the frames
         self.queue.put_nowait({"type": "websocket.disconnect", "code": self.conn.close_sent.code})
         self._go_on()
         self.transport.write(b"".join(self.conn.data_to_send()))
