@@ -6,15 +6,18 @@ from typing import Any
 
 import structlog
 from django import forms
-from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth import authenticate
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts.errors import AccountLocked, InvalidCredentials
 from accounts.models import User
+from accounts.passwords import check_password_strength
+from accounts.recovery import operator_password_set
 from accounts.second_factor import code_proven
 from accounts.services import password_proven
+from devpocket.errors import InvalidInput
 from devpocket.throttling import client_address, count
 
 log = structlog.get_logger(__name__)
@@ -62,6 +65,30 @@ class SignInForm(AdminAuthenticationForm):
         self.confirm_login_allowed(self.user_cache)
         log.info("operator_signed_in", user=str(self.user_cache.pk), address=client_address(self.request))
         return data
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    """As over the API: the same rules, a wrong one counts, and every session ends but this one."""
+
+    def clean_old_password(self) -> str:
+        given = str(self.cleaned_data["old_password"])
+        try:
+            password_proven(self.user.username, given, then=lambda user: None)
+        except (InvalidCredentials, AccountLocked) as error:
+            raise forms.ValidationError(self.error_messages["password_incorrect"]) from error
+        return given
+
+    def validate_password_for_user(self, user: User, password_field_name: str = "new_password1") -> None:  # noqa: S107
+        password = self.cleaned_data.get("new_password1")
+        try:
+            if password:
+                check_password_strength(password, username=user.username, email=user.email)
+        except InvalidInput as error:
+            self.add_error("new_password1", error.message)
+
+    def save(self, commit: bool = True) -> User:
+        operator_password_set(user=self.user, new_password=self.cleaned_data["new_password1"])
+        return self.user  # type: ignore[no-any-return]
 
 
 class ProofForm(forms.Form):

@@ -64,6 +64,16 @@ class OperatorsSite(AdminSite):
             return HttpResponseRedirect(f"{reverse('admin:login')}?next={request.path}")
         return second_factor_page(self, request)
 
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        from django.contrib.auth.views import PasswordChangeView
+
+        from accounts.admin_forms import PasswordForm
+
+        context = {**self.each_context(request), **(extra_context or {})}
+        done = reverse("admin:password_change_done")
+        view = PasswordChangeView.as_view(form_class=PasswordForm, success_url=done, extra_context=context)
+        return view(request)
+
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if request.method == "GET" and self.standing(request) == "must_set_up":
             return HttpResponseRedirect(reverse("admin:second_factor"))

@@ -130,6 +130,15 @@ def password_change(*, user: User, current_password: str, new_password: str, dev
     return sign_in
 
 
+def operator_password_set(*, user: User, new_password: str) -> None:
+    """Set a new password that is strong enough, of an operator who has told the current one; end every session."""
+    hashed = make_password(new_password)
+    with transaction.atomic():
+        _set_password(user, hashed)
+        sessions_revoke(user=user, reason="password")
+    log.info("password_changed", user=str(user.pk))
+
+
 def _set_password(user: User, hashed: str) -> None:
     user.password, user.failed_logins, user.last_failed_at, user.locked_until = hashed, 0, None, None
     user.save(

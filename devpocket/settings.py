@@ -132,7 +132,14 @@ if REDIS_URL:
     from devpocket.redis_connection import CancellableConnection
 
     # 30 s: channels_redis waits up to 5 s in one command, which is redis-py's own limit for an answer.
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "OPTIONS": {"serializer": "devpocket.signed_cache.SignedSerializer"},
+            "VERSION": 2,  # entries of another form than those that are not signed
+        }
+    }
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",

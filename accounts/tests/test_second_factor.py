@@ -199,6 +199,25 @@ def test_signing_in_is_throttled_by_account_and_by_address(
     assert others[14:] == [429] * 2
 
 
+def test_a_new_password_is_a_strong_one_and_ends_what_was_open(desk: Client, boss: User) -> None:
+    other = Client()
+    sign_in(other)
+    phone = APIClient().post("/api/v1/auth/login", {"username_or_email": "boss", "password": PASSWORD}).json()
+
+    def change(old: str, new: str) -> int:
+        fields = {"old_password": old, "new_password1": new, "new_password2": new}
+        return desk.post("/admin/password_change/", fields).status_code
+
+    assert change("Wrong-Horse-7", "Better-Horse-8") == 200
+    for weak in ("a", "Password1", "Boss-Horse-8"):
+        assert change(PASSWORD, weak) == 200
+    assert is_in(other)
+    assert change(PASSWORD, "Better-Horse-8") == 302
+    assert (is_in(desk), is_in(other)) == (True, False)
+    assert APIClient(HTTP_AUTHORIZATION=f"Bearer {phone['access_token']}").get("/api/v1/auth/me").status_code == 401
+    assert sign_in(Client(), password="Better-Horse-8").status_code == 302
+
+
 def test_the_session_is_the_admins_alone(desk: Client) -> None:
     cookie = desk.cookies["sessionid"]
     assert (cookie["path"], cookie["samesite"], cookie["httponly"]) == ("/admin", "Strict", True)
