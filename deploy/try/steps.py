@@ -1,8 +1,9 @@
-"""docs/deploy.md as a script: its ```sh blocks as they stand, and the trial's own lines for those marked "# yours".
+"""Documents as a script: their ```sh blocks as they stand, and the trial's own lines for those marked "# yours".
 
-    steps.py DOCUMENT SUBSTITUTES
+    steps.py SUBSTITUTES DOCUMENT[#HEADING] ...
 
-SUBSTITUTES has a part for each heading ("== heading") whose section has such a block; an empty part leaves it out.
+With #HEADING only that section is taken. SUBSTITUTES has a part for each heading ("== heading") whose section has such
+a block; an empty part leaves it out.
 """
 
 from __future__ import annotations
@@ -20,24 +21,27 @@ heading() { printf '\\n[%3ss] == %s\\n' "$SECONDS" "$1"; }
 
 
 def main() -> None:
-    document, substitutes = (Path(name).read_text() for name in sys.argv[1:])
-    parts = dict(re.findall(r"^== (.+)\n((?:(?!== ).*\n)*)", substitutes, re.MULTILINE))
-    sys.stdout.write(PROLOGUE)
-    heading, text = "", ""
-    for match in re.finditer(
-        r"^## (?P<heading>[^\n]+)$|^```sh\n(?P<block>.*?)^```$", document, re.MULTILINE | re.DOTALL
-    ):
-        if match["heading"]:
-            heading = match["heading"]
-            continue
-        block = match["block"]
-        if block.startswith("# yours"):
-            block = parts.pop(heading, "")
-        if block:
-            text += f"heading {shlex.quote(heading)}\n" + "".join(told(block))
+    parts = dict(re.findall(r"^== (.+)\n((?:(?!== ).*\n)*)", Path(sys.argv[1]).read_text(), re.MULTILINE))
+    text = "".join(steps(document, parts) for document in sys.argv[2:])
     if parts:
         sys.exit(f"no block for {sorted(parts)}")
-    sys.stdout.write(text)
+    sys.stdout.write(PROLOGUE + text)
+
+
+def steps(document: str, parts: dict[str, str]) -> str:
+    name, _, only = document.partition("#")
+    heading, text = "", ""
+    pattern = re.compile(r"^## (?P<heading>[^\n]+)$|^```sh\n(?P<block>.*?)^```$", re.MULTILINE | re.DOTALL)
+    for match in pattern.finditer(Path(name).read_text()):
+        if match["heading"]:
+            heading = match["heading"]
+        elif only in ("", heading):
+            block = match["block"]
+            if block.startswith("# yours"):
+                block = parts.pop(heading, "")
+            if block:
+                text += f"heading {shlex.quote(heading)}\n" + "".join(told(block))
+    return text
 
 
 def told(block: str) -> list[str]:

@@ -25,6 +25,7 @@ from environments.steps.tools import (
     ActionFailed,
     NextLook,
     Tools,
+    adopt_or_miss,
     ask_to_switch_off,
     find_droplet,
     is_done,
@@ -233,8 +234,8 @@ async def _face_change(environment: Environment, tools: Tools, *, expected: str)
         return None
     droplet = await find_droplet(tools, environment.droplet_id)
     if droplet is None:
-        await tools.record_error(environment, "droplet_missing", "The machine has disappeared at the cloud.")
-    elif droplet.status == "off" and environment.phase == Phase.RUNNING:
+        return await adopt_or_miss(environment, tools) or 0.0
+    if droplet.status == "off" and environment.phase == Phase.RUNNING:
         message = "The machine was powered off outside DevPocket."
         await tools.record_phase(
             environment, Phase.STOPPED, message, desired_state=Desired.STOPPED, last_stop_reason="outside"

@@ -106,8 +106,25 @@ async def missing_or_later(environment: Environment, tools: Tools) -> NextLook:
             return NEXT_VIEW
         if await find_droplet(tools, environment.droplet_id) is not None:
             return LATER_S
-    await tools.record_error(environment, "droplet_missing", "The machine has disappeared at the cloud.")
-    return None
+    elif not is_view_fresh(environment, tools):
+        return NEXT_VIEW
+    return await adopt_or_miss(environment, tools)
+
+
+async def adopt_or_miss(environment: Environment, tools: Tools) -> NextLook:
+    """The row's droplet is gone. Another one with its tag is taken for its own: a database that was put back to an
+    older state doesn't know the one that took its place (docs/operations.md). With none it is an error."""
+    listed = tools.view.by_tag.get(environment.tag, []) if tools.view else []
+    others = [droplet for droplet in listed if droplet.id != environment.droplet_id]
+    if not others:
+        await tools.record_error(environment, "droplet_missing", "The machine has disappeared at the cloud.")
+        return None
+    droplet = max(others, key=lambda droplet: droplet.id)
+    log.warning("droplet_adopted", environment=str(environment.pk), droplet=droplet.id)
+    facts = {"droplet_id": droplet.id, "droplet_ip": droplet.ip, "droplet_requested_at": timezone.now()}
+    await tools.record_facts(environment, **facts)
+    await tools.record_event(environment, "machine_adopted", "Another machine of this environment was found")
+    return 0.0
 
 
 async def find_droplet(tools: Tools, droplet_id: int) -> Droplet | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -149,12 +150,14 @@ def _user_data(environment: Environment) -> str:
         raise GivenUp("setup_too_large", f"The template's set-up is too large for the cloud: {error}.") from error
 
 
-async def _adopt_droplet(environment: Environment, tools: Tools) -> bool:
+async def _adopt_droplet(environment: Environment, tools: Tools, *, besides: int | None = None) -> bool:
+    """`besides`: one that is gone, and may still be listed."""
     tag = environment.tag
     found = await tools.cloud(lambda cloud: cloud.droplets_by_tag(tag))
     if not found and (holder := await holder_of_volume(environment, tools)) is not None:
         by_id = await find_droplet(tools, holder)
         found = [by_id] if by_id is not None else []
+    found = [droplet for droplet in found if droplet.id != besides]
     if not found:
         return False
     keep = min(found, key=lambda droplet: droplet.id)
@@ -222,6 +225,10 @@ async def _recover(environment: Environment, tools: Tools) -> NextLook:
     assert droplet_id is not None  # noqa: S101 -- for the type checker
     droplet = await find_droplet(tools, droplet_id)
     if droplet is None:
+        # Another has taken its place where the database was put back to an older state.
+        with suppress(CloudNotFound):  # the volume's: told below
+            if await _adopt_droplet(environment, tools, besides=droplet_id):
+                return SOON_S
         return await _forget_droplet(environment, tools)
     if droplet.status == "off":
         await nudge_power(environment, tools, droplet, "power_on")
