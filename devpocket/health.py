@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable
 
 import structlog
-from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, JsonResponse
 from django.utils.module_loading import import_string
 
 from devpocket import stopping
+from devpocket.checks import OwnThread
 
 log = structlog.get_logger(__name__)
 
@@ -26,9 +29,36 @@ def _database() -> None:
         cursor.execute("SELECT 1")
 
 
-async def _database_answers() -> bool:
-    await database_sync_to_async(_database)()
+def _answers() -> bool:
+    _database()
     return True
+
+
+@functools.cache
+def _newest_migrations() -> frozenset[tuple[str, str]]:
+    """The last of each app that this version of the code has."""
+    return frozenset(MigrationLoader(None, ignore_no_migrations=True).graph.leaf_nodes())
+
+
+def _is_migrated() -> bool:
+    """The database answers, and is as this version needs it; a newer version may have migrated it further."""
+    _database()
+    missing = _newest_migrations() - set(MigrationRecorder(connection).applied_migrations())
+    if missing:
+        log.warning("migrations_missing", migrations=sorted(".".join(name) for name in missing))
+    return not missing
+
+
+_answering = OwnThread(_answers, name="health-database")
+_migrated = OwnThread(_is_migrated, name="health-migrations")
+
+
+async def _database_answers() -> bool:
+    return await _answering()
+
+
+async def _database_is_ready() -> bool:
+    return await _migrated()
 
 
 async def _channel_layer_answers() -> bool:
@@ -68,7 +98,7 @@ async def live(request: HttpRequest) -> JsonResponse:
 async def readiness() -> dict[str, bool]:
     """Each check of /health/ready, and whether it passes. Takes CHECK_LIMIT_S at most."""
     checks: dict[str, Callable[[], Awaitable[bool]]] = {
-        "database": _database_answers,
+        "database": _database_is_ready,
         "channel_layer": _channel_layer_answers,
         **{name: import_string(path) for name, path in settings.READINESS_CHECKS.items()},
     }

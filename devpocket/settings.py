@@ -136,7 +136,12 @@ if REDIS_URL:
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": REDIS_URL,
-            "OPTIONS": {"serializer": "devpocket.signed_cache.SignedSerializer"},
+            "OPTIONS": {
+                "serializer": "devpocket.signed_cache.SignedSerializer",
+                # It answers within a millisecond; one that hangs must not hold up every request.
+                "socket_connect_timeout": 2,
+                "socket_timeout": 3,
+            },
             "VERSION": 2,  # entries of another form than those that are not signed
         }
     }

@@ -9,14 +9,16 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache as once
 from typing import Any, TypeVar
 
 import structlog
 from django.conf import settings
 from django.core.cache import cache
+from redis.exceptions import RedisError
 
+from devpocket.checks import OwnThread, Remembered
 from environments import budget, counters
 from environments.budget import BudgetSpent, Gate, Priority
 from environments.cloud import CloudClient, CloudError, CloudRejected, CloudThrottled
@@ -54,11 +56,6 @@ def impatient_client() -> CloudClient:
 def _prober() -> CloudClient:
     """For the health check: outside the budget, so that it tells of the cloud also when that is used up."""
     return _client(timeouts_s=(2.0, 2.0), retries=0, pool_size=1)
-
-
-@once
-def _prober_thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="cloud-prober")
 
 
 def forget_clients() -> None:
@@ -123,7 +120,7 @@ async def lifespan() -> AsyncIterator[None]:
 
 def _look() -> bool:
     """The answer of the last look, in any process, so that probes cost the cloud four calls a minute."""
-    known: bool | None = cache.get(READY)
+    known = _known()
     if known is not None:
         return known
     try:
@@ -133,11 +130,25 @@ def _look() -> bool:
         reachable = False
         hint = "set a good DO_TOKEN and restart" if error.status in (401, 403) else "no usable answer"
         log.error("cloud_not_usable", error=str(error), hint=hint, cloud_request_id=error.request_id)
-    cache.set(READY, reachable, READY_CACHE_S)
+    _own_look.set(reachable)
+    with suppress(OSError, RedisError):
+        cache.set(READY, reachable, READY_CACHE_S)
     return reachable
+
+
+def _known() -> bool | None:
+    try:
+        found: bool | None = cache.get(READY)
+    except (OSError, RedisError):  # that says nothing about the cloud
+        return _own_look.get()
+    return found
+
+
+_own_look = Remembered(READY_CACHE_S)
+_prober_check = OwnThread(_look, name="cloud-prober")
 
 
 async def is_reachable() -> bool:
     """Does the cloud take our token: for /health/ready."""
     # Not one of the threads for calls: those may all be waiting for their turn.
-    return await asyncio.get_running_loop().run_in_executor(_prober_thread(), _look)
+    return await _prober_check()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import AsyncClient
 from rest_framework.test import APIClient
 
 from devpocket import __version__, health
@@ -104,12 +107,50 @@ def test_not_ready_without_the_database(path: str) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_cloud_up")
+def test_not_ready_with_a_migration_missing() -> None:
+    recorder = MigrationRecorder(connection)
+    app, name = max(key for key in recorder.applied_migrations() if key[0] == "environments")
+    recorder.record_unapplied(app, name)
+    try:
+        assert wire.decode(APIClient().get("/health/ready"))["checks"]["database"] == "failed"
+        assert APIClient().get("/health").status_code == 200
+    finally:
+        recorder.record_applied(app, name)
+    recorder.record_applied("environments", "9999_of_a_newer_version")
+    try:
+        assert wire.decode(APIClient().get("/health/ready"))["checks"]["database"] == "ok"
+    finally:
+        recorder.record_unapplied("environments", "9999_of_a_newer_version")
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_database_that_hangs_is_told_of_in_time_and_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the pool does while it can't connect: for longer than a probe waits."""
+    may_end, asked = threading.Event(), []
+
+    def hang() -> None:
+        asked.append(1)
+        may_end.wait(30)
+
+    monkeypatch.setattr(health, "_database", hang)
+    monkeypatch.setattr(health, "CHECK_LIMIT_S", 0.01)
+    try:
+        for _ in range(3):
+            response = await AsyncClient().get("/health")
+            assert response.status_code == 503
+        assert asked == [1]
+    finally:
+        may_end.set()
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("check", [is_down, fails, hangs])
 def test_not_ready_without_the_cloud(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("environments.cloudapi.is_reachable", check)
     if check is hangs:
         monkeypatch.setattr(health, "CHECK_LIMIT_S", 0.01)
-        monkeypatch.setattr(health, "_database_answers", answers)
+        monkeypatch.setattr(health, "_database_is_ready", answers)
         monkeypatch.setattr(health, "_channel_layer_answers", answers)
     response = APIClient().get("/health/ready")
     assert response.status_code == 503
