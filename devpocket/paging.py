@@ -6,12 +6,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import QuerySet
+from django.http import QueryDict
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from devpocket.errors import InvalidInput
 
 LIMIT_DEFAULT, LIMIT_MAX = 100, 200
+FLAGS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
 def _whole_number(request: Request, name: str, default: int, low: int, high: int | None) -> int:
@@ -29,13 +31,22 @@ def _whole_number(request: Request, name: str, default: int, low: int, high: int
     return value
 
 
+def flag(query: QueryDict, name: str) -> bool:
+    """What the query says of `name`, false unless it does. Raises: InvalidInput."""
+    word = query.get(name, "").lower()
+    if word not in FLAGS:
+        raise InvalidInput.field(name, f"{name} is true or false.")
+    return FLAGS[word]
+
+
 class Page:
-    """The slice that a request asks for. Raises: InvalidInput, where `limit` or `offset` is out of range."""
+    """The slice that a request asks for. Raises: InvalidInput, where `limit`, `offset` or `envelope` is none."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.limit = _whole_number(request, "limit", LIMIT_DEFAULT, 1, LIMIT_MAX)
         self.offset = _whole_number(request, "offset", 0, 0, None)
+        self.is_wrapped = flag(request.query_params, "envelope")
 
     def cut(self, rows: QuerySet[Any]) -> tuple[list[Any], int]:
         """The page's rows, and how many there are in all."""
@@ -46,7 +57,7 @@ class Page:
         headers = {"X-Total-Count": str(total)}
         if links := self._links(total):
             headers["Link"] = ", ".join(f'<{url}>; rel="{rel}"' for rel, url in links.items())
-        if self.request.query_params.get("envelope", "").lower() in ("true", "1"):
+        if self.is_wrapped:
             more = self.offset + len(items) < total
             body: Any = {plural: items, "total": total, "limit": self.limit, "offset": self.offset, "has_more": more}
             return Response(body, headers=headers)

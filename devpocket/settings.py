@@ -13,6 +13,7 @@ from typing import Any
 import environ
 
 from devpocket import __version__, settings_checks
+from devpocket.api_description import SPECTACULAR_SETTINGS  # noqa: F401
 from devpocket.env import Env
 from devpocket.logs import logging_config
 from devpocket.wiring import *  # noqa: F403
@@ -349,19 +350,10 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["devpocket.parsers.ApiJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "devpocket.openapi.ApiSchema",
     "EXCEPTION_HANDLER": "devpocket.errors.exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "DevPocket API",
-    "VERSION": VERSION,
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "PREPROCESSING_HOOKS": ["devpocket.openapi.without_trailing_slashes"],
 }
 
 # --- Security

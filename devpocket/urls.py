@@ -7,17 +7,17 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
-from django.views.decorators.http import require_http_methods
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
 from accounts import pages
-from devpocket import health
 from devpocket.api import ApiView
 from devpocket.errors import NotFound
+from devpocket.health_views import HealthViewSet
 from devpocket.metrics_view import MetricsView
+from devpocket.openapi_views import SchemaView
 
 
 class UnknownRoute(ApiView):
@@ -33,14 +33,16 @@ class UnknownRoute(ApiView):
     get = post = put = patch = delete = head = options = http_method_not_allowed
 
 
-reading = require_http_methods(["GET", "HEAD", "OPTIONS"])
-
+health_urls = [
+    re_path(r"^health/?$", HealthViewSet.as_view({"get": "health"})),
+    re_path(r"^health/live/?$", HealthViewSet.as_view({"get": "live"})),
+    re_path(r"^health/ready/?$", HealthViewSet.as_view({"get": "ready"})),
+]
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("admin", RedirectView.as_view(url="/admin/")),
-    re_path(r"^(?:api/v1/)?health/?$", reading(health.health)),
-    re_path(r"^(?:api/v1/)?health/live/?$", reading(health.live)),
-    re_path(r"^(?:api/v1/)?health/ready/?$", reading(health.ready)),
+    path("", include(health_urls)),
+    path("api/v1/", include(health_urls)),
     re_path(r"^verify-email/?$", pages.verify_email),
     re_path(r"^reset-password/?$", pages.reset_password),
     path("api/v1/", include("accounts.api.urls")),
@@ -50,7 +52,7 @@ urlpatterns = [
 ]
 if settings.API_DOCS:
     urlpatterns += [
-        re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
+        re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),
         re_path(r"^docs/?$", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     ]
 if settings.METRICS_TOKEN:

@@ -14,16 +14,18 @@ from accounts.api.serializers import (
     ChangePasswordSerializer,
     ForgotSerializer,
     MessageSerializer,
+    PasswordChangedSerializer,
     ResendSerializer,
     ResetSerializer,
-    TokenPairSerializer,
     UserSerializer,
     VerifyEmailSerializer,
     token_pair,
 )
 from accounts.api.views import OpenView, device_of
+from accounts.errors import InvalidToken, TooManyMails
 from devpocket.api import ApiView
 from devpocket.errors import InvalidInput
+from devpocket.openapi import refuses
 from devpocket.throttling import AuthAddressBucket, AuthBucket
 
 
@@ -38,8 +40,10 @@ class SignedInOrNot(ApiView):
 class VerifyEmailView(SignedInOrNot):
     answer = inline_serializer("EmailVerified", {"message": serializers.CharField(), "user": UserSerializer()})
 
+    @refuses(InvalidToken)
     @extend_schema(request=VerifyEmailSerializer, responses=answer)
     def post(self, request: Request) -> Response:
+        """Show that the address is one's own, by the mail's link or its six digits."""
         form = VerifyEmailSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         user = recovery.email_verify(
@@ -55,8 +59,10 @@ class ResendVerificationView(SignedInOrNot):
         "VerificationResent", {"message": serializers.CharField(), "already_verified": serializers.BooleanField()}
     )
 
+    @refuses(TooManyMails)
     @extend_schema(request=ResendSerializer, responses=answer)
     def post(self, request: Request) -> Response:
+        """Send the mail once more. Signed in, or with `email`; once in 60 s, three times in 15 minutes."""
         form = ResendSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         if request.user.is_authenticated:
@@ -72,6 +78,7 @@ class ResendVerificationView(SignedInOrNot):
 class ForgotPasswordView(OpenView):
     @extend_schema(request=ForgotSerializer, responses=MessageSerializer)
     def post(self, request: Request) -> Response:
+        """Send a mail that resets the password. The answer is the same where nobody has the address."""
         form = ForgotSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         recovery.password_forgotten(address=form.validated_data["email"])
@@ -79,8 +86,10 @@ class ForgotPasswordView(OpenView):
 
 
 class ResetPasswordView(OpenView):
+    @refuses(InvalidToken)
     @extend_schema(request=ResetSerializer, responses=MessageSerializer)
     def post(self, request: Request) -> Response:
+        """Set a new password, by the mail's link or its six digits. All sessions end."""
         form = ResetSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         recovery.password_reset(
@@ -94,8 +103,9 @@ class ResetPasswordView(OpenView):
 class ChangePasswordView(ApiView):
     throttle_classes = [AuthBucket, AuthAddressBucket]
 
-    @extend_schema(request=ChangePasswordSerializer, responses=TokenPairSerializer)
+    @extend_schema(request=ChangePasswordSerializer, responses=PasswordChangedSerializer)
     def post(self, request: Request) -> Response:
+        """Change the password. All sessions end; the caller gets a new one."""
         form = ChangePasswordSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         sign_in = recovery.password_change(user=request.user, **form.validated_data, device=device_of(request))

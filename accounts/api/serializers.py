@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from django.conf import settings
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from accounts.models import Session, SSHKey, User
+from accounts.models import Plan, Session, SSHKey, User
 from accounts.passwords import check_password_strength
 from accounts.selectors import environment_count, is_known_region
 from accounts.services import SignIn
+from devpocket.fields import FlagField, TextField
 
+TOKEN_TYPES = ["bearer"]
 CAMEL_COPIES = {
     "fullName": "full_name",
     "isActive": "is_active",
@@ -26,7 +29,7 @@ CAMEL_COPIES = {
 class UserSerializer(serializers.ModelSerializer):
     """A user as their owner sees it, with the camelCase copies that older phones decode."""
 
-    subscription_plan = serializers.CharField(source="plan")
+    subscription_plan = serializers.ChoiceField(Plan.choices, source="plan")
     is_admin = serializers.BooleanField(source="is_staff")
     environment_count = serializers.SerializerMethodField()
 
@@ -51,25 +54,48 @@ class UserSerializer(serializers.ModelSerializer):
         ]
         read_only_fields = fields
 
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        if settings.LEGACY_CAMELCASE_USER:
+            for camel, snake in CAMEL_COPIES.items():
+                fields[camel] = deepcopy(fields[snake])
+                fields[camel].source = fields[snake].source or snake
+                fields[camel].help_text = f"The same as {snake}."
+        return fields
+
     def get_environment_count(self, user: User) -> int:
         return environment_count(user)
 
-    def to_representation(self, user: User) -> dict[str, Any]:
-        shown = super().to_representation(user)
-        if settings.LEGACY_CAMELCASE_USER:
-            shown |= {camel: shown[snake] for camel, snake in CAMEL_COPIES.items()}
-        return shown
-
 
 class TokenPairSerializer(serializers.Serializer):
-    """The answer of every route that signs in (contract section 3, TP)."""
+    """The answer of every route that signs in."""
 
     access_token = serializers.CharField()
     refresh_token = serializers.CharField()
-    token_type = serializers.CharField()
-    expires_in = serializers.IntegerField()
-    refresh_expires_in = serializers.IntegerField()
+    token_type = serializers.ChoiceField(TOKEN_TYPES)
+    expires_in = serializers.IntegerField(help_text="Seconds that the access token lives.")
+    refresh_expires_in = serializers.IntegerField(help_text="Seconds that the refresh token lives.")
     user = UserSerializer()
+
+    class Meta:
+        ref_name = "TokenPair"
+
+
+class RegisteredSerializer(UserSerializer):
+    """The token pair and the user's fields in one."""
+
+    class Meta(UserSerializer.Meta):
+        ref_name = "Registered"
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return {**super().get_fields(), **TokenPairSerializer().get_fields(), "message": serializers.CharField()}
+
+
+class PasswordChangedSerializer(TokenPairSerializer):
+    message = serializers.CharField()
+
+    class Meta:
+        ref_name = "PasswordChanged"
 
 
 def token_pair(sign_in: SignIn) -> dict[str, Any]:
@@ -83,14 +109,14 @@ def token_pair(sign_in: SignIn) -> dict[str, Any]:
     }
 
 
-class LowerCaseEmailField(serializers.EmailField):
+class LowerCaseEmailField(TextField, serializers.EmailField):
     """Lower-cased before it is validated: some letters become two, which the length has to count."""
 
     def to_internal_value(self, data: Any) -> str:
         return str(super().to_internal_value(data)).lower()
 
 
-class UsernameField(serializers.RegexField):
+class UsernameField(TextField, serializers.RegexField):
     default_error_messages = {
         "invalid": "Username may only have letters, digits, hyphens and underscores.",
         "min_length": "Username must have at least 3 characters.",
@@ -102,7 +128,7 @@ class UsernameField(serializers.RegexField):
         super().__init__(r"^[A-Za-z0-9_-]+\Z", min_length=3, max_length=30, error_messages=messages, **kwargs)
 
 
-class NewPasswordField(serializers.CharField):
+class NewPasswordField(TextField):
     """Its length; what else a password must be is checked where the user is known (accounts.passwords)."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -115,12 +141,12 @@ class NewPasswordField(serializers.CharField):
         )
 
 
-class OldPasswordField(serializers.CharField):
+class OldPasswordField(TextField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=128, trim_whitespace=False, write_only=True, **kwargs)
 
 
-class FullNameField(serializers.CharField):
+class FullNameField(TextField):
     """Null and empty are the same: none."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -133,7 +159,7 @@ class FullNameField(serializers.CharField):
         return super().run_validation(data) or None
 
 
-class RegionField(serializers.CharField):
+class RegionField(TextField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=50, required=False, allow_null=True, **kwargs)
 
@@ -159,24 +185,30 @@ class RegisterSerializer(serializers.Serializer):
 class LoginSerializer(serializers.Serializer):
     """`email` and `username` are other spellings of `username_or_email`."""
 
-    username_or_email = serializers.CharField(max_length=254)
+    username_or_email = TextField(max_length=254)
+    email = TextField(required=False, allow_null=True, allow_blank=True)
+    username = TextField(required=False, allow_null=True, allow_blank=True)
     password = OldPasswordField()
 
+    class Meta:
+        one_of = ("username_or_email", "email", "username")
+
     def to_internal_value(self, data: dict[str, Any]) -> dict[str, Any]:
-        names = ("username_or_email", "email", "username")
-        given = next((data[name] for name in names if data.get(name) is not None), None)
+        given = next((data[name] for name in self.Meta.one_of if data.get(name) is not None), None)
         return dict(super().to_internal_value(data if given is None else {**data, "username_or_email": given}))
 
 
 class RefreshSerializer(serializers.Serializer):
-    refresh_token = serializers.CharField(max_length=4096)
+    refresh_token = TextField(max_length=4096)
 
 
 class LogoutSerializer(serializers.Serializer):
     """`refresh_token` is accepted and not needed: the access token already names the session."""
 
-    refresh_token = serializers.CharField(max_length=4096, required=False, allow_null=True, allow_blank=True)
-    all = serializers.BooleanField(required=False, allow_null=True, default=False)
+    refresh_token = TextField(max_length=4096, required=False, allow_null=True, allow_blank=True)
+    all = FlagField(
+        required=False, allow_null=True, default=False, help_text="Every sign-in of the user's, not this one alone."
+    )
 
 
 class MessageSerializer(serializers.Serializer):
@@ -186,12 +218,12 @@ class MessageSerializer(serializers.Serializer):
 class VerifyEmailSerializer(serializers.Serializer):
     """`token`: the link's token, or the six digits, which also need Bearer or `email` to say whose they are."""
 
-    token = serializers.CharField(max_length=200)
-    email = serializers.CharField(max_length=254, required=False, allow_null=True)
+    token = TextField(max_length=200)
+    email = TextField(max_length=254, required=False, allow_null=True)
 
 
 class ResendSerializer(serializers.Serializer):
-    email = serializers.CharField(max_length=254, required=False, allow_null=True)
+    email = TextField(max_length=254, required=False, allow_null=True)
 
 
 class ForgotSerializer(serializers.Serializer):
@@ -211,17 +243,25 @@ class DeleteAccountSerializer(serializers.Serializer):
     password = OldPasswordField(required=False, allow_null=True)
 
 
+class AddressField(TextField, serializers.URLField):
+    """Of a page or picture."""
+
+
 class UpdateUserSerializer(serializers.Serializer):
     """Each field may be left out. Plan and flags are not ours to change and are ignored."""
 
     full_name = FullNameField()
     username = UsernameField(required=False)
-    avatar_url = serializers.URLField(max_length=500, required=False, allow_null=True)
+    avatar_url = AddressField(max_length=500, required=False, allow_null=True)
     preferred_region = RegionField()
-    record_terminals = serializers.BooleanField(
-        required=False, help_text="Record terminals whose `?record=` doesn't say whether to."
+    record_terminals = FlagField(required=False, help_text="Record terminals whose `?record=` doesn't say whether to.")
+    email = TextField(
+        max_length=254,
+        required=False,
+        allow_null=True,
+        write_only=True,
+        help_text="Can't be changed: anything but the present one is refused as `immutable`.",
     )
-    email = serializers.CharField(max_length=254, required=False, allow_null=True, write_only=True)
 
     def validate_avatar_url(self, url: str | None) -> str | None:
         if url is not None and not url.lower().startswith(("http://", "https://")):
@@ -237,13 +277,14 @@ class UpdateUserSerializer(serializers.Serializer):
 
 
 class SessionSerializer(serializers.ModelSerializer):
-    """Context `current`: the id of the session that asks."""
+    """A sign-in. `current`: the one that asks."""
 
-    current = serializers.SerializerMethodField()
+    current = serializers.SerializerMethodField()  # context `current`: its id
 
     class Meta:
         model = Session
         fields = ["id", "created_at", "last_used_at", "user_agent", "ip", "current"]
+        read_only_fields = fields
 
     def get_current(self, session: Session) -> bool:
         return bool(session.pk == self.context["current"])
@@ -253,8 +294,31 @@ class SSHKeySerializer(serializers.ModelSerializer):
     class Meta:
         model = SSHKey
         fields = ["id", "name", "public_key", "fingerprint", "created_at"]
+        read_only_fields = fields
 
 
 class AddSSHKeySerializer(serializers.Serializer):
-    public_key = serializers.CharField(max_length=64 * 1024, trim_whitespace=False)
-    name = serializers.CharField(max_length=100, required=False, allow_null=True, allow_blank=True)
+    public_key = TextField(
+        max_length=64 * 1024, trim_whitespace=False, help_text="A line as in `authorized_keys`, without options."
+    )
+    name = TextField(max_length=100, required=False, allow_null=True, allow_blank=True)
+
+
+class RecentActivitySerializer(serializers.Serializer):
+    environments_created_last_7_days = serializers.IntegerField()
+    environments_created_last_30_days = serializers.IntegerField()
+    environments_active_last_week = serializers.IntegerField()
+
+
+class UserLimitsSerializer(serializers.Serializer):
+    max_environments = serializers.IntegerField(allow_null=True, help_text="Null: as many as one likes.")
+    used = serializers.IntegerField()
+
+
+class StatsSerializer(serializers.Serializer):
+    total_environments = serializers.IntegerField()
+    active_tokens = serializers.IntegerField(help_text="Sign-ins that are alive.")
+    environments_by_status = serializers.DictField(child=serializers.IntegerField())
+    environments_by_phase = serializers.DictField(child=serializers.IntegerField())
+    recent_activity = RecentActivitySerializer()
+    limits = UserLimitsSerializer()

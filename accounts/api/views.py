@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,15 +13,18 @@ from accounts.api.serializers import (
     LogoutSerializer,
     MessageSerializer,
     RefreshSerializer,
+    RegisteredSerializer,
     RegisterSerializer,
     TokenPairSerializer,
     UserSerializer,
     token_pair,
 )
+from accounts.errors import AccountLocked, EmailTaken, InvalidCredentials, TokenExpired, TokenInvalid, UsernameTaken
 from accounts.services import Device
 from accounts.tokens import RefreshJWT, parse_token
 from devpocket.api import ApiView
 from devpocket.errors import DomainError
+from devpocket.openapi import refuses
 from devpocket.throttling import AuthAddressBucket, AuthBucket, Bucket, client_address
 
 
@@ -38,9 +41,20 @@ class OpenView(ApiView):
 
 
 class RegisterView(OpenView):
-    @extend_schema(request=RegisterSerializer, responses={201: TokenPairSerializer})
+    @refuses(UsernameTaken, EmailTaken)
+    @extend_schema(
+        request=RegisterSerializer,
+        responses={201: RegisteredSerializer},
+        examples=[
+            OpenApiExample(
+                "The least",
+                value={"username": "ann", "email": "ann@example.org", "password": "Correct-Horse-7"},
+                request_only=True,
+            )
+        ],
+    )
     def post(self, request: Request) -> Response:
-        """Create an account and sign it in: the token pair and the user's fields in one answer (contract T4)."""
+        """Create an account and sign it in. The token pair and the user's fields come in one answer (contract T4)."""
         form = RegisterSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         sign_in = services.user_register(**form.validated_data, device=device_of(request))
@@ -49,8 +63,18 @@ class RegisterView(OpenView):
 
 
 class LoginView(OpenView):
-    @extend_schema(request=LoginSerializer, responses=TokenPairSerializer)
+    @refuses(InvalidCredentials, AccountLocked)
+    @extend_schema(
+        request=LoginSerializer,
+        responses=TokenPairSerializer,
+        examples=[
+            OpenApiExample(
+                "By name", value={"username_or_email": "ann", "password": "Correct-Horse-7"}, request_only=True
+            )
+        ],
+    )
     def post(self, request: Request) -> Response:
+        """Sign in. After five wrong passwords in a row the account is locked for a while."""
         form = LoginSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         sign_in = services.user_login(
@@ -76,8 +100,10 @@ class RefreshBucket(Bucket):
 class RefreshView(OpenView):
     throttle_classes = [RefreshBucket]
 
+    @refuses(TokenInvalid, TokenExpired)
     @extend_schema(request=RefreshSerializer, responses=TokenPairSerializer)
     def post(self, request: Request) -> Response:
+        """Get a new token pair. The old refresh token is good for some seconds more, then its use ends the session."""
         form = RefreshSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         return Response(token_pair(services.session_refresh(refresh_token=form.validated_data["refresh_token"])))
@@ -86,12 +112,14 @@ class RefreshView(OpenView):
 class MeView(ApiView):
     @extend_schema(responses=UserSerializer)
     def get(self, request: Request) -> Response:
+        """Who is signed in."""
         return Response(UserSerializer(request.user).data)
 
 
 class LogoutView(ApiView):
     @extend_schema(request=LogoutSerializer, responses=MessageSerializer)
     def post(self, request: Request) -> Response:
+        """Sign out. The tokens are worth nothing from now on, and WebSockets opened by them are closed."""
         form = LogoutSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         services.session_logout(session=request.auth, every=bool(form.validated_data["all"]))

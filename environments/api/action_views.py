@@ -9,12 +9,14 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from devpocket.openapi import refuses
 from environments import changes, services
 from environments.api.change_serializers import ExtendedSerializer, ResizedSerializer, ResizeSerializer
-from environments.api.common import EnvironmentsViewSet, acted, idle_minutes, parse_id
+from environments.api.common import FULL_STATUS, EnvironmentsViewSet, acted, idle_minutes, parse_id
 from environments.api.serializers import TIME, ActionSerializer
 from environments.api.waiting import final_phase
 from environments.catalogue import choose_resize
+from environments.errors import CloudTrouble, InvalidState, SizeNotAllowed
 from environments.idle import idle_stop_at
 from environments.lifecycle import Phase
 from environments.models import Environment
@@ -22,24 +24,33 @@ from environments.selectors import get_environment
 
 
 class ActionViewSet(EnvironmentsViewSet):
+    common_parameters = FULL_STATUS
+
+    @refuses(InvalidState)
     @extend_schema(request=None, responses=ActionSerializer)
     async def start(self, request: Request, pk: str) -> Response:
+        """Power it on. Where it is running already, nothing happens."""
         return await self._act(request, pk, "start")
 
+    @refuses(InvalidState)
     @extend_schema(request=None, responses=ActionSerializer)
     async def stop(self, request: Request, pk: str) -> Response:
         """Power it off. It goes on costing the same; to pay less, hibernate it."""
         return await self._act(request, pk, "stop")
 
+    @refuses(InvalidState)
     @extend_schema(request=None, responses=ActionSerializer)
     async def restart(self, request: Request, pk: str) -> Response:
+        """Reboot it; also a way out of an error."""
         return await self._act(request, pk, "restart")
 
+    @refuses(InvalidState)
     @extend_schema(request=None, responses=ActionSerializer)
     async def recover(self, request: Request, pk: str) -> Response:
         """Out of an error: the machine is used again if it is healthy, else made anew. The volume stays."""
         return await self._act(request, pk, "recover")
 
+    @refuses(InvalidState)
     @extend_schema(request=None, responses=ActionSerializer)
     async def hibernate(self, request: Request, pk: str) -> Response:
         """Keep the volume and a copy of the disk, give up the machine; a start brings it back from them."""
@@ -51,8 +62,10 @@ class ActionViewSet(EnvironmentsViewSet):
         )
         return acted(request, await final_phase(environment))
 
+    @refuses(InvalidState, SizeNotAllowed, CloudTrouble)
     @extend_schema(request=ResizeSerializer, responses=ResizedSerializer)
     async def resize(self, request: Request, pk: str) -> Response:
+        """Give it another size. A running machine is stopped for it, and started again."""
         environment, size = await sync_to_async(self._resize)(request, parse_id(pk))
         phase = await final_phase(environment)
         return acted(request, phase, new_size=size, estimated_time="2-5 minutes")
@@ -76,6 +89,7 @@ class ActionViewSet(EnvironmentsViewSet):
         )
         return environment, size.slug
 
+    @refuses(InvalidState)
     @extend_schema(request=None, responses=ExtendedSerializer)
     async def extend(self, request: Request, pk: str) -> Response:
         """Put off the stop for being idle, by the plan's whole time from now."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -15,14 +14,15 @@ from rest_framework.response import Response
 from accounts.plans import plan_limits
 from devpocket.api import ApiView
 from devpocket.errors import NotFound
+from devpocket.openapi import paged
 from devpocket.paging import Page
 from devpocket.times import time_text
 from environments import catalogue
-from environments.api.serializers import RegionSerializer, SizeSerializer
+from environments.api.serializers import ClusterSerializer, InfoSerializer, RegionSerializer, SizeSerializer
 from environments.lifecycle import Phase, Status
 
 
-def paged(request: Request, items: list[Any], *, plural: str) -> Response:
+def page_of(request: Request, items: list[Any], *, plural: str) -> Response:
     """All of them, unless a part is asked for: who chooses a size needs the whole list, and it is a short one."""
     page = Page(request)
     if "limit" not in request.query_params:
@@ -31,42 +31,47 @@ def paged(request: Request, items: list[Any], *, plural: str) -> Response:
 
 
 class ClustersView(ApiView):
-    """Of an older architecture, for phones that may ask: there are none (contract section 8)."""
-
-    schema = None
-
+    @paged("clusters")
+    @extend_schema(responses=ClusterSerializer(many=True), deprecated=True)
     def get(self, request: Request) -> Response:
-        return paged(request, [], plural="clusters")
+        """Of an older architecture, for phones that may ask: there are none."""
+        return page_of(request, [], plural="clusters")
 
 
 class ClusterView(ApiView):
-    schema = None
-
+    @extend_schema(responses={}, deprecated=True)
     def get(self, request: Request, cluster_id: str) -> Response:
+        """There is none."""
         raise NotFound("There is no such cluster.")
 
 
 class RegionsView(ApiView):
+    @paged("regions")
     @extend_schema(responses=RegionSerializer(many=True))
     def get(self, request: Request) -> Response:
+        """Where machines can be; all of them unless `limit` says otherwise."""
         regions = sorted(catalogue.regions(), key=lambda region: region.slug)
-        return paged(request, list(RegionSerializer(regions, many=True).data), plural="regions")
+        return page_of(request, list(RegionSerializer(regions, many=True).data), plural="regions")
 
 
 class SizesView(ApiView):
-    @extend_schema(responses=SizeSerializer(many=True), parameters=[OpenApiParameter("region")])
+    @paged("sizes")
+    @extend_schema(
+        responses=SizeSerializer(many=True), parameters=[OpenApiParameter("region", description="A region's slug.")]
+    )
     def get(self, request: Request) -> Response:
+        """How large machines can be; all of them unless `limit` says otherwise."""
         region = request.query_params.get("region")
         sizes = [size for size in catalogue.sizes() if region is None or region in size.regions]
         shown = SizeSerializer(sizes, many=True, context={"plan": request.user.plan}).data
-        return paged(request, list(shown), plural="sizes")
+        return page_of(request, list(shown), plural="sizes")
 
 
 class InfoView(ApiView):
     authentication_classes: list[type] = []
     permission_classes = [AllowAny]
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(responses=InfoSerializer)
     def get(self, request: Request) -> Response:
         """What this service is and can do; needs no sign-in."""
         body: dict[str, Any] = {

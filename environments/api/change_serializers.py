@@ -6,15 +6,12 @@ from typing import Any
 
 from rest_framework import serializers
 
-from environments.api.fields import (
-    FlagField,
-    MergedVariablesField,
-    NameField,
-    TextField,
-    VariablesField,
-    WholeNumberField,
-)
-from environments.api.serializers import ActionSerializer, ResourcesSerializer, asked_of_machine
+from devpocket.fields import FlagField, TextField, WholeNumberField
+from environments.api.fields import MergedVariablesField, NameField, VariablesField
+from environments.api.serializers import ActionSerializer, PhaseField, ResourcesSerializer, asked_of_machine
+from environments.models import Snapshot
+
+SNAPSHOT_STATUSES = Snapshot.Status.values
 
 
 class PutSerializer(serializers.Serializer):
@@ -26,6 +23,9 @@ class PutSerializer(serializers.Serializer):
     storage_size_gb = WholeNumberField(min_value=1, required=False, allow_null=True)
     resources = ResourcesSerializer(required=False, allow_null=True)
     resource_limits = ResourcesSerializer(required=False, allow_null=True)
+
+    class Meta:
+        ref_name = "ReplaceEnvironment"
 
     variables_argument = "variables"
 
@@ -46,6 +46,9 @@ class PutSerializer(serializers.Serializer):
 
 class PatchSerializer(PutSerializer):
     environment_variables = MergedVariablesField(required=False, allow_null=True)
+
+    class Meta:
+        ref_name = "ChangeEnvironment"
 
     variables_argument = "merge"
 
@@ -71,25 +74,27 @@ class CreateSnapshotSerializer(serializers.Serializer):
 
 
 class SnapshotSerializer(serializers.Serializer):
-    id = serializers.CharField()
-    snapshot_id = serializers.CharField(source="id")
+    id = serializers.UUIDField()
+    snapshot_id = serializers.UUIDField(source="id")
     cloud_snapshot_id = serializers.CharField(allow_null=True)
     name = serializers.CharField()
-    environment_id = serializers.CharField()
+    environment_id = serializers.UUIDField()
     size_gb = serializers.FloatField(allow_null=True)
-    status = serializers.CharField()
+    status = serializers.ChoiceField(SNAPSHOT_STATUSES)
     created_at = serializers.DateTimeField()
     completed_at = serializers.DateTimeField(allow_null=True)
     region = serializers.CharField()
 
 
 class EventSerializer(serializers.Serializer):
-    """Context `owner_id`: of the environment. Its owner is told that one of us did something, but not who."""
+    """The owner is told that one of us did something, but not who."""
+
+    # Context `owner_id`: of the environment.
 
     id = serializers.CharField()
     at = serializers.DateTimeField()
     kind = serializers.CharField()
-    phase = serializers.CharField()
+    phase = PhaseField()
     message = serializers.CharField()
     actor = serializers.SerializerMethodField()
     actor_id = serializers.SerializerMethodField()

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.cache import patch_vary_headers
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -20,7 +20,27 @@ from environments.models import Environment
 from environments.selectors import get_environment
 
 STATUS_HEADER = "X-DevPocket-Status"
-PAGING = [OpenApiParameter(name) for name in ("limit", "offset", "envelope")]
+FULL_STATUS = [
+    OpenApiParameter(
+        STATUS_HEADER,
+        location=OpenApiParameter.HEADER,
+        description="`full`: `status` is the phase, in this answer.",
+        examples=[OpenApiExample("full", value="full")],
+    ),
+    OpenApiParameter("status_format", description=f"The same as {STATUS_HEADER}."),
+]
+
+
+def location_of(what: str) -> OpenApiParameter:
+    """The header of an answer that creates `what`."""
+    return OpenApiParameter(
+        "Location",
+        location=OpenApiParameter.HEADER,
+        required=True,
+        response=[201],
+        description=f"The path of the new {what}.",
+    )
+
 
 # What an action answers, by the phase that it led to.
 MESSAGES = {

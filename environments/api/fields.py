@@ -1,4 +1,4 @@
-"""What requests are made of. A field takes its own JSON type only: DRF would make texts of numbers, and the reverse."""
+"""What requests for environments are made of."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import unicodedata
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from devpocket.fields import TextField
+from templates_catalog.rules import SCHEMA
 from templates_catalog.values import check_variables
 
 # Control and format characters (the bidirectional ones are among these), half surrogate pairs, private use, line and
@@ -16,15 +19,6 @@ from templates_catalog.values import check_variables
 UNFIT_FOR_NAMES = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 JOINER = "\u200d"  # of several emoji to one: the only format character that a name may have
 NOTHING_TO_SEE = {"Mn", "Zs"}  # what changes another character (emoji variations are such), and blanks
-
-
-class TextField(serializers.CharField):
-    """A text: DRF would take a number for one."""
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return str(super().to_internal_value(data))
 
 
 def check_name(name: str) -> None:
@@ -50,24 +44,6 @@ class NameField(TextField):
         self.validators.append(check_name)
 
 
-class FlagField(serializers.BooleanField):
-    """true or false: DRF would take "yes" and 1 as well."""
-
-    def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            self.fail("invalid", input=data)
-        return data
-
-
-class WholeNumberField(serializers.IntegerField):
-    """A JSON number without a fraction: DRF would take true, 10.0 and "10" for one."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not isinstance(data, int):
-            self.fail("invalid")
-        return int(super().to_internal_value(data))
-
-
 class AmountField(TextField, serializers.RegexField):
     """Like 500m or 1Gi, from its beginning to its end: DRF looks for the pattern anywhere in the text."""
 
@@ -75,6 +51,15 @@ class AmountField(TextField, serializers.RegexField):
         super().__init__(rf"\A{pattern.pattern}", required=False, allow_null=True, trim_whitespace=False)
 
 
+VARIABLES: dict[str, Any] = SCHEMA["properties"]["environment_variables"]
+# Of a change: null takes a variable away.
+MERGED_VARIABLES = {
+    **{key: value for key, value in VARIABLES.items() if key != "default"},
+    "additionalProperties": {**VARIABLES["additionalProperties"], "type": ["string", "null"]},
+}
+
+
+@extend_schema_field(VARIABLES)
 class VariablesField(serializers.JSONField):
     """A map of names to texts (contract 5.2), kept as it is: no blank is trimmed, no number becomes a text."""
 
@@ -91,6 +76,7 @@ class VariablesField(serializers.JSONField):
         return dict(data)
 
 
+@extend_schema_field(MERGED_VARIABLES)
 class MergedVariablesField(VariablesField):
     """As the map of a create, but null is a value too: it takes the variable away."""
 

@@ -6,25 +6,34 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import QueryDict
+from drf_spectacular.utils import OpenApiParameter
 
 from devpocket.errors import InvalidInput
+from devpocket.paging import FLAGS, flag
 from environments.catalogue import is_filter_region
 from environments.lifecycle import Phase
 from environments.models import Environment
 from environments.selectors import environments_of, phases_for
 from templates_catalog.selectors import find_template
 
-FLAGS = {"true": True, "1": True, "false": False, "0": False, "": False}
-FILTERS = ("status", "template_id", "region", "search", "include_terminated")
+FILTERS = [
+    OpenApiParameter("status", description="Statuses or phases, one or several with commas. Also `status_filter`."),
+    OpenApiParameter("template_id", description="A template's name. Also `template`."),
+    OpenApiParameter("region", description="A region's slug."),
+    OpenApiParameter("search", description="Part of the name, in any case."),
+    OpenApiParameter(
+        "include_terminated",
+        {"type": "string", "enum": sorted(FLAGS), "default": "false"},
+        description="true: also those that were deleted.",
+    ),
+]
 
 
 def filtered(query: QueryDict, owner_id: UUID) -> QuerySet[Environment]:
     """The owner's environments that the query asks for. Raises: InvalidInput, where it says what nothing is called."""
     phases = _phases(query)
-    flag = query.get("include_terminated", "").lower()
-    if flag not in FLAGS:
-        raise InvalidInput.field("include_terminated", "include_terminated is true or false.")
-    wants_terminated = FLAGS[flag] or (phases is not None and Phase.TERMINATED in phases)
+    has_terminated = phases is not None and Phase.TERMINATED in phases
+    wants_terminated = flag(query, "include_terminated") or has_terminated
     rows = environments_of(owner_id, with_terminated=wants_terminated)
     if phases is not None:
         rows = rows.filter(phase__in=phases)

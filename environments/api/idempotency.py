@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from django.utils.crypto import salted_hmac
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from devpocket.errors import InvalidInput
@@ -12,6 +13,21 @@ from environments.idempotency import Repeatable
 
 HEADER, REPLAYED_HEADER = "Idempotency-Key", "Idempotency-Replayed"
 KEY_MAX = 255
+PARAMETERS = [
+    OpenApiParameter(
+        HEADER,
+        {"type": "string", "minLength": 1, "maxLength": KEY_MAX, "pattern": "^[ -~]*$"},
+        OpenApiParameter.HEADER,
+        description="Any text of yours. For a day the same request with it gets the first answer again.",
+    ),
+    OpenApiParameter(
+        REPLAYED_HEADER,
+        {"type": "string", "const": "true"},
+        OpenApiParameter.HEADER,
+        response=[201],
+        description="The environment was created by an earlier request with this key.",
+    ),
+]
 
 
 def read_repeatable(request: Request) -> Repeatable | None:

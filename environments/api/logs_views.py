@@ -17,6 +17,7 @@ from environments.api.queries import WholeNumberTextField, asked_of
 from environments.log_lines import Level, Source
 from environments.logs import LogQuery, environment_logs
 
+LEVELS, SOURCES = [str(level) for level in Level], [str(source) for source in Source]
 FORMATS = ("text", "objects")
 # "+" in a query string is a blank: an offset that wasn't escaped comes as " 02:00" at the end.
 BLANK_OFFSET = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:?[0-9]{2}\Z)")
@@ -69,17 +70,25 @@ class LogsQuery(serializers.Serializer):
 
 class EntrySerializer(serializers.Serializer):
     timestamp = serializers.DateTimeField()
-    level = serializers.ChoiceField(choices=[str(level) for level in Level])
+    level = serializers.ChoiceField(choices=LEVELS)
     message = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.ChoiceField(choices=SOURCES)
+
+    class Meta:
+        ref_name = "LogEntry"
+
+
+@extend_schema_field({"oneOf": [{"type": "string"}, {"$ref": "#/components/schemas/LogEntry"}]})
+class LineField(serializers.Field[Any, Any, Any, Any]):
+    """A line as a text, or as what `entries` hold."""
 
 
 class LogsSerializer(serializers.Serializer):
-    """For the schema. `logs`: texts, or with `format=objects` what `entries` holds."""
+    """`logs`: texts, or with `format=objects` what `entries` holds."""
 
     environment_id = serializers.CharField()
     environment_name = serializers.CharField()
-    logs = serializers.ListField(child=serializers.CharField())
+    logs = serializers.ListField(child=LineField())
     entries = EntrySerializer(many=True)
     total = serializers.IntegerField()
     total_lines = serializers.IntegerField()
@@ -87,10 +96,9 @@ class LogsSerializer(serializers.Serializer):
 
 
 class LogsViewSet(EnvironmentsViewSet):
-    """The newest log lines, oldest first; only our own where the machine can't be reached."""
-
     @extend_schema(parameters=[LogsQuery], responses=LogsSerializer)
     async def aretrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """The newest log lines, oldest first; only our own where the machine can't be reached."""
         environment_id, asked = await asked_of(request, pk, LogsQuery)
         query = LogQuery(
             lines=asked["lines"],

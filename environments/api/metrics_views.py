@@ -21,6 +21,9 @@ class MetricsQuery(serializers.Serializer):
 
 
 class PastSerializer(serializers.Serializer):
+    class Meta:
+        ref_name = "PastMetrics"
+
     timestamp = serializers.DateTimeField()
     cpu_usage = serializers.FloatField(allow_null=True)
     memory_usage = serializers.FloatField(allow_null=True)
@@ -30,7 +33,7 @@ class PastSerializer(serializers.Serializer):
 
 
 class MetricsSerializer(serializers.Serializer):
-    """For the schema. Percentages 0 to 100, network in bytes since boot; null while there is nothing to measure."""
+    """Percentages 0 to 100, network in bytes since boot; null while there is nothing to measure."""
 
     environment_id = serializers.CharField()
     cpu_usage = serializers.FloatField(allow_null=True)
@@ -42,7 +45,7 @@ class MetricsSerializer(serializers.Serializer):
     network_out = serializers.IntegerField(allow_null=True)
     network_tx = serializers.IntegerField(allow_null=True)
     uptime = serializers.IntegerField(allow_null=True)
-    load_average = serializers.ListField(child=serializers.FloatField(), allow_null=True)
+    load_average = serializers.ListField(child=serializers.FloatField(), min_length=3, max_length=3, allow_null=True)
     active_connections = serializers.IntegerField()
     timestamp = serializers.DateTimeField()
     last_updated = serializers.DateTimeField()
@@ -50,9 +53,8 @@ class MetricsSerializer(serializers.Serializer):
 
 
 class MetricsViewSet(EnvironmentsViewSet):
-    """How busy the machine is now, and was; the last answer where it gives none within 5 s."""
-
     @extend_schema(parameters=[MetricsQuery], responses=MetricsSerializer)
     async def aretrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """How busy the machine is now, and was; the last answer where it gives none within 5 s."""
         environment_id, asked = await asked_of(request, pk, MetricsQuery)
         return Response(await environment_metrics(environment_id=environment_id, owner_id=request.user.pk, **asked))

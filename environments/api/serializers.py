@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from devpocket.fields import TextField, WholeNumberField
 from environments import billing
-from environments.api.fields import AmountField, NameField, TextField, VariablesField, WholeNumberField
+from environments.api.fields import AmountField, NameField, VariablesField
 from environments.catalogue import is_size_allowed, size_tier
 from environments.cloud import Size
 from environments.idle import idle_stop_at
-from environments.lifecycle import COMPAT_STATUS, Desired, Phase
+from environments.lifecycle import COMPAT_STATUS, Desired, Phase, Status
 from environments.models import Environment
 from templates_catalog.models import Template
 from templates_catalog.selectors import find_template
@@ -20,6 +21,9 @@ from templates_catalog.values import BYTES, CPU
 
 TIME = serializers.DateTimeField()
 SSH_PORT = 22  # of a droplet, as its user sees it
+PHASES = [str(phase) for phase in Phase]
+BILLING_STATES = ["active", "powered_off", "hibernated", "volume", "none"]
+SIZE_TIERS = ["free", "starter", "pro"]
 UNIT_MB = {"K": 1000 / 2**20, "Ki": 2**-10, "M": 10**6 / 2**20, "Mi": 1, "G": 10**9 / 2**20, "Gi": 2**10, "Ti": 2**20}
 
 
@@ -28,17 +32,33 @@ def memory_text(megabytes: int) -> str:
     return f"{megabytes // 1024}Gi" if megabytes % 1024 == 0 else f"{megabytes}Mi"
 
 
+class PhaseField(serializers.ChoiceField):
+    """What is, precisely."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(PHASES, **kwargs)
+
+
+class StatusField(PhaseField):
+    def __init__(self, **kwargs: Any) -> None:
+        few = ", ".join(Status)
+        super().__init__(help_text=f"One of {few}; the phase for clients that ask for full statuses.", **kwargs)
+
+
 class ErrorSerializer(serializers.Serializer):
     code = serializers.CharField()
     message = serializers.CharField()
-    phase = serializers.CharField()
+    phase = PhaseField()
     at = serializers.DateTimeField()
+
+    class Meta:
+        ref_name = "EnvironmentError"
 
 
 class BillingSerializer(serializers.Serializer):
-    """For the schema: an estimate in US dollars. `state`: active, powered_off, hibernated or none."""
+    """An estimate in US dollars."""
 
-    state = serializers.CharField()
+    state = serializers.ChoiceField(BILLING_STATES)
     usd_per_hour = serializers.FloatField()
     usd_month_to_date = serializers.FloatField()
     note = serializers.CharField(allow_null=True)
@@ -54,6 +74,16 @@ class InstallationSerializer(serializers.Serializer):
     error = serializers.CharField(allow_null=True)
 
 
+class Resources(TypedDict):
+    cpu: str
+    memory: str
+    storage: str
+
+
+class ResourceLimits(Resources):
+    max_instances: int | None
+
+
 class UsageField(serializers.FloatField):
     """Percent, 0 to 100; null unless it runs, whatever was measured before."""
 
@@ -65,13 +95,12 @@ class UsageField(serializers.FloatField):
 
 
 class EnvironmentSerializer(serializers.Serializer):
-    """What list, get, create and change answer alike. Several keys carry one value: each generation knows its own.
+    """What list, get, create and change answer alike. Several keys carry one value: each generation knows its own."""
 
-    Context `full_status`: `status` is the phase, for clients that ask for it (contract 6.2). `idle_stop_minutes`: of
-    the owner's plan.
-    """
+    # Context `full_status`: `status` is the phase, for clients that ask for it (contract 6.2). `idle_stop_minutes`: of
+    # the owner's plan.
 
-    id = serializers.CharField()
+    id = serializers.UUIDField()
     name = serializers.CharField()
     slug = serializers.CharField()
     description = serializers.CharField(allow_null=True)
@@ -79,9 +108,9 @@ class EnvironmentSerializer(serializers.Serializer):
     template = serializers.CharField(source="template_id")
     template_name = serializers.CharField(source="template.display_name")
     status = serializers.SerializerMethodField()
-    phase = serializers.CharField()
+    phase = PhaseField()
     status_message = serializers.SerializerMethodField()
-    progress = serializers.IntegerField()
+    progress = serializers.IntegerField(min_value=0, max_value=100)
     resource_limits = serializers.SerializerMethodField()
     resources = serializers.SerializerMethodField()
     environment_variables = serializers.DictField(child=serializers.CharField())
@@ -115,6 +144,7 @@ class EnvironmentSerializer(serializers.Serializer):
     billing = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
 
+    @extend_schema_field(StatusField)
     def get_status(self, environment: Environment) -> str:
         phase = Phase(environment.phase)
         return str(phase if self.context.get("full_status") else COMPAT_STATUS[phase])
@@ -122,14 +152,14 @@ class EnvironmentSerializer(serializers.Serializer):
     def get_status_message(self, environment: Environment) -> str | None:
         return environment.status_message or None
 
-    def get_resources(self, environment: Environment) -> dict[str, str]:
+    def get_resources(self, environment: Environment) -> Resources:
         return {
             "cpu": f"{environment.vcpus * 1000}m",
             "memory": memory_text(environment.memory_mb),
             "storage": f"{environment.disk_gb + environment.storage_size_gb}Gi",
         }
 
-    def get_resource_limits(self, environment: Environment) -> dict[str, str | None]:
+    def get_resource_limits(self, environment: Environment) -> ResourceLimits:
         return {**self.get_resources(environment), "max_instances": None}
 
     def get_url(self, environment: Environment) -> str | None:
@@ -204,10 +234,9 @@ def asked_of_machine(fields: dict[str, Any]) -> dict[str, int]:
 
 
 class CreateSerializer(serializers.Serializer):
-    """The request of POST /environments. Every optional field may be null (contract T9).
+    """A new environment. Every optional field may be null (contract T9)."""
 
-    Checked, `template` is the Template, and `needs` what `resources` ask of the machine.
-    """
+    # Checked, `template` is the Template, and `needs` what `resources` ask of the machine.
 
     name = NameField(max_length=50)
     template_id = TextField(max_length=100, required=False, allow_null=True)
@@ -222,6 +251,10 @@ class CreateSerializer(serializers.Serializer):
     resources = ResourcesSerializer(required=False, allow_null=True)
     resource_limits = ResourcesSerializer(required=False, allow_null=True)
     environment_variables = VariablesField(required=False, allow_null=True)
+
+    class Meta:
+        ref_name = "CreateEnvironment"
+        one_of = ("template_id", "template")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         found: set[Template] = set()
@@ -244,8 +277,8 @@ def _template_error(message: str, code: str) -> serializers.ValidationError:
 
 class ActionSerializer(serializers.Serializer):
     message = serializers.CharField()
-    status = serializers.CharField()
-    phase = serializers.CharField()
+    status = StatusField()
+    phase = PhaseField()
 
 
 class RegionSerializer(serializers.Serializer):
@@ -257,7 +290,9 @@ class RegionSerializer(serializers.Serializer):
 
 
 class SizeSerializer(serializers.Serializer):
-    """Context `plan`: the caller's, for `allowed`. memory in MB, disk in GB, transfer in TB, prices in US dollars."""
+    """memory in MB, disk in GB, transfer in TB, prices in US dollars. `allowed`: by the caller's plan."""
+
+    # Context `plan`: the caller's.
 
     slug = serializers.CharField()
     name = serializers.SerializerMethodField()
@@ -275,8 +310,43 @@ class SizeSerializer(serializers.Serializer):
     def get_name(self, size: Size) -> str:
         return f"{size.description}: {memory_text(size.memory_mb)} memory, {size.vcpus} CPU, {size.disk_gb} GB disk"
 
+    @extend_schema_field(serializers.ChoiceField(SIZE_TIERS))
     def get_tier(self, size: Size) -> str:
         return size_tier(size.slug)
 
     def get_allowed(self, size: Size) -> bool:
         return is_size_allowed(size.slug, self.context["plan"])
+
+
+class FeaturesSerializer(serializers.Serializer):
+    authentication = serializers.BooleanField()
+    google_oauth = serializers.BooleanField()
+    websockets = serializers.BooleanField()
+    rate_limiting = serializers.BooleanField()
+    metrics = serializers.BooleanField()
+    email_verification = serializers.BooleanField()
+
+
+class LimitsSerializer(serializers.Serializer):
+    """Environments of a plan; null: as many as one likes."""
+
+    free_environments = serializers.IntegerField(allow_null=True)
+    starter_environments = serializers.IntegerField(allow_null=True)
+    pro_environments = serializers.IntegerField(allow_null=True)
+
+
+class InfoSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    version = serializers.CharField()
+    environment = serializers.CharField(help_text="Of this installation, like production.")
+    features = FeaturesSerializer()
+    limits = LimitsSerializer()
+    status_values = serializers.ListField(child=serializers.CharField())
+    phase_values = serializers.ListField(child=PhaseField())
+    timestamp = serializers.DateTimeField()
+
+
+class ClusterSerializer(serializers.Serializer):
+    """There are none: no answer has one."""
+
+    id = serializers.CharField()

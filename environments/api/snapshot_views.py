@@ -9,19 +9,22 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from devpocket.openapi import paged, refuses
 from devpocket.paging import Page
 from environments import snapshots
 from environments.api.change_serializers import CreateSnapshotSerializer, SnapshotSerializer
-from environments.api.common import PAGING, EnvironmentsViewSet, acted, parse_id
+from environments.api.common import FULL_STATUS, EnvironmentsViewSet, acted, location_of, parse_id
 from environments.api.serializers import ActionSerializer
 from environments.api.waiting import final_phase
+from environments.errors import InvalidState, SnapshotInProgress
 from environments.selectors import get_environment, get_snapshot, snapshots_of
 
 
 class SnapshotViewSet(EnvironmentsViewSet):
-    @extend_schema(responses=SnapshotSerializer(many=True), parameters=PAGING)
+    @paged("snapshots")
+    @extend_schema(responses=SnapshotSerializer(many=True))
     async def alist(self, request: Request, pk: str) -> Response:
-        """Newest first."""
+        """The environment's snapshots, newest first."""
         return await sync_to_async(self._list)(request, parse_id(pk))
 
     def _list(self, request: Request, environment_id: UUID) -> Response:
@@ -30,9 +33,15 @@ class SnapshotViewSet(EnvironmentsViewSet):
         found, total = page.cut(rows)
         return page.response(list(SnapshotSerializer(found, many=True).data), total, plural="snapshots")
 
-    @extend_schema(request=CreateSnapshotSerializer, responses={201: SnapshotSerializer})
+    @refuses(InvalidState, SnapshotInProgress)
+    @extend_schema(
+        request=CreateSnapshotSerializer, responses={201: SnapshotSerializer}, parameters=[location_of("snapshot")]
+    )
     async def acreate(self, request: Request, pk: str) -> Response:
-        """Of a running or stopped machine, which goes on with its work; `pending` until the cloud has it."""
+        """Copy the disk.
+
+        Of a running or stopped machine, which goes on with its work; `pending` until the cloud has it.
+        """
         return await sync_to_async(self._create)(request, parse_id(pk))
 
     def _create(self, request: Request, environment_id: UUID) -> Response:
@@ -50,6 +59,7 @@ class SnapshotViewSet(EnvironmentsViewSet):
 
     @extend_schema(responses=SnapshotSerializer)
     async def aretrieve(self, request: Request, pk: str, sid: str) -> Response:
+        """One snapshot."""
         snapshot = await sync_to_async(get_snapshot)(
             parse_id(sid), environment_id=parse_id(pk), owner_id=request.user.pk
         )
@@ -57,12 +67,14 @@ class SnapshotViewSet(EnvironmentsViewSet):
 
     @extend_schema(responses={204: None})
     async def adestroy(self, request: Request, pk: str, sid: str) -> Response:
+        """Delete a snapshot. It is gone at once; the cloud's copy follows."""
         await sync_to_async(snapshots.snapshot_delete)(
             environment_id=parse_id(pk), snapshot_id=parse_id(sid), owner_id=request.user.pk, actor_id=request.user.pk
         )
         return Response(status=204)
 
-    @extend_schema(request=None, responses=ActionSerializer)
+    @refuses(InvalidState, SnapshotInProgress)
+    @extend_schema(request=None, responses=ActionSerializer, parameters=FULL_STATUS)
     async def restore(self, request: Request, pk: str, sid: str) -> Response:
         """Put the machine's disk back to the snapshot. The home directory stays as it is."""
         environment = await sync_to_async(snapshots.snapshot_restore)(

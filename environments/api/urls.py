@@ -29,5 +29,6 @@ urlpatterns = [
     re_path(r"^sizes/?$", catalogue_views.SizesView.as_view()),
     re_path(r"^info/?$", catalogue_views.InfoView.as_view()),
     re_path(r"^clusters/?$", catalogue_views.ClustersView.as_view()),
-    re_path(r"^clusters/(?P<cluster_id>[^/]+)(?:/health)?/?$", catalogue_views.ClusterView.as_view()),
+    re_path(r"^clusters/(?P<cluster_id>[^/]+)/?$", catalogue_views.ClusterView.as_view()),
+    re_path(r"^clusters/(?P<cluster_id>[^/]+)/health/?$", catalogue_views.ClusterView.as_view()),
 ]

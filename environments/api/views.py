@@ -6,22 +6,25 @@ from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
+from accounts.errors import EmailNotVerified
 from accounts.models import Plan
+from devpocket.openapi import paged, refuses
 from devpocket.paging import Page
 from devpocket.throttling import Bucket
 from environments import changes, services
 from environments.api import idempotency as keys
 from environments.api.change_serializers import EventSerializer, PatchSerializer, PutSerializer
-from environments.api.common import PAGING, EnvironmentsViewSet, parse_id, shown, status_for
+from environments.api.common import FULL_STATUS, EnvironmentsViewSet, location_of, parse_id, shown, status_for
 from environments.api.filters import FILTERS, filtered
 from environments.api.serializers import CreateSerializer, EnvironmentSerializer
 from environments.catalogue import check_fits
 from environments.creation import check_may_create, create_from_request
+from environments.errors import CloudTrouble, EnvironmentLimitReached, NameTaken, ResizeRequired, SizeNotAllowed
 from environments.idempotency import answer_keep, find_first
 from environments.lifecycle import Phase
 from environments.selectors import events_of, get_environment
@@ -37,14 +40,27 @@ class CreateBucket(Bucket):
         return f"user:{request.user.pk}" if request.user.is_authenticated else None
 
 
+APPLIES = OpenApiParameter(
+    "X-Applies",
+    {"type": "string", "const": "next-shell"},
+    OpenApiParameter.HEADER,
+    required=True,
+    response=[200],
+    description="New variables are those of shells that are opened from now on.",
+)
+
+
 class EnvironmentViewSet(EnvironmentsViewSet):
+    common_parameters = FULL_STATUS
     lookup_value_regex = "[^/]+"
 
     def get_throttles(self) -> list[BaseThrottle]:
         return [*super().get_throttles(), *([CreateBucket()] if self.action == "acreate" else [])]
 
-    @extend_schema(responses=EnvironmentSerializer(many=True), parameters=[*map(OpenApiParameter, FILTERS), *PAGING])
+    @paged("environments")
+    @extend_schema(responses=EnvironmentSerializer(many=True), parameters=FILTERS)
     async def alist(self, request: Request) -> Response:
+        """The caller's environments, newest first. Those that were deleted only on demand."""
         return await sync_to_async(self._list)(request)
 
     def _list(self, request: Request) -> Response:
@@ -52,13 +68,20 @@ class EnvironmentViewSet(EnvironmentsViewSet):
         environments, total = page.cut(filtered(request.query_params, request.user.pk))
         return page.response(shown(request, *environments), total, plural="environments")
 
+    @refuses(EmailNotVerified, EnvironmentLimitReached, SizeNotAllowed, NameTaken, CloudTrouble)
     @extend_schema(
         request=CreateSerializer,
         responses={201: EnvironmentSerializer},
-        parameters=[OpenApiParameter(keys.HEADER, location=OpenApiParameter.HEADER)],
+        parameters=[*keys.PARAMETERS, location_of("environment")],
+        examples=[
+            OpenApiExample("The least", value={"name": "My Project", "template_id": "python"}, request_only=True)
+        ],
     )
     async def acreate(self, request: Request) -> Response:
-        """Answers at once; the machine comes up behind it. With an `Idempotency-Key` it may be repeated for a day."""
+        """Create an environment.
+
+        Answers at once; the machine comes up behind it. With an `Idempotency-Key` it may be repeated for a day.
+        """
         return await sync_to_async(self._create)(request)
 
     def _create(self, request: Request) -> Response:
@@ -86,17 +109,20 @@ class EnvironmentViewSet(EnvironmentsViewSet):
 
     @extend_schema(responses=EnvironmentSerializer)
     async def aretrieve(self, request: Request, pk: str) -> Response:
+        """One environment. Clients that show a set-up ask again every few seconds, or listen to its WebSockets."""
         return await sync_to_async(self._retrieve)(request, parse_id(pk))
 
     def _retrieve(self, request: Request, environment_id: UUID) -> Response:
         return Response(shown(request, get_environment(environment_id, owner_id=request.user.pk))[0])
 
-    @extend_schema(request=PutSerializer, responses=EnvironmentSerializer)
+    @refuses(NameTaken, ResizeRequired, SizeNotAllowed)
+    @extend_schema(request=PutSerializer, responses=EnvironmentSerializer, parameters=[APPLIES])
     async def aupdate(self, request: Request, pk: str) -> Response:
         """Changes what is given; `environment_variables` replaces the whole map."""
         return await sync_to_async(self._update)(request, parse_id(pk), PutSerializer)
 
-    @extend_schema(request=PatchSerializer, responses=EnvironmentSerializer)
+    @refuses(NameTaken, ResizeRequired, SizeNotAllowed)
+    @extend_schema(request=PatchSerializer, responses=EnvironmentSerializer, parameters=[APPLIES])
     async def partial_aupdate(self, request: Request, pk: str) -> Response:
         """Changes what is given; of `environment_variables` only those named, and null removes one."""
         return await sync_to_async(self._update)(request, parse_id(pk), PatchSerializer)
@@ -113,7 +139,10 @@ class EnvironmentViewSet(EnvironmentsViewSet):
 
     @extend_schema(responses={204: None})
     async def adestroy(self, request: Request, pk: str) -> Response:
-        """In every phase; from now on its id is unknown, and all it has at the cloud is destroyed."""
+        """Delete an environment.
+
+        In every phase; from now on its id is unknown, and all it has at the cloud is destroyed.
+        """
         await sync_to_async(services.environment_act)(
             environment_id=parse_id(pk), owner_id=request.user.pk, action="delete", actor_id=request.user.pk
         )
@@ -121,7 +150,8 @@ class EnvironmentViewSet(EnvironmentsViewSet):
 
 
 class EventViewSet(EnvironmentsViewSet):
-    @extend_schema(responses=EventSerializer(many=True), parameters=PAGING)
+    @paged("events")
+    @extend_schema(responses=EventSerializer(many=True))
     async def alist(self, request: Request, pk: str) -> Response:
         """What happened to the environment, oldest first."""
         return await sync_to_async(self._list)(request, parse_id(pk))

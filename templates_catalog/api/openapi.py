@@ -1,46 +1,34 @@
-"""`schema.json` as OpenAPI 3.0 puts it, for the description of requests."""
+"""`schema.json` as the description of requests, which differ from a template file in a few ways."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from templates_catalog.rules import SCHEMA
 
-# What OpenAPI 3.0 doesn't know; the published schema has it all.
-UNKNOWN = {"$schema", "$id", "x-rule", "allOf", "propertyNames"}
-
-
-def as_openapi(schema: dict[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-    for key, value in schema.items():
-        if key == "type" and isinstance(value, list):
-            told |= {"type": value[0], "nullable": True}
-        elif key == "properties":
-            told[key] = {name: as_openapi(part) for name, part in value.items()}
-        elif key == "items" or (key == "additionalProperties" and isinstance(value, dict)):
-            told[key] = as_openapi(value)
-        elif key not in UNKNOWN:
-            told[key] = value
-    return told
-
 
 def request_body(*, is_partial: bool) -> dict[str, Any]:
     """As `extend_schema(request=...)` takes it. Fields that aren't known are ignored, so nothing forbids them."""
-    schema = as_openapi(SCHEMA)
-    del schema["additionalProperties"]
-    schema["properties"] = {
-        **schema["properties"],
-        "docker_image": {"type": "string", "description": "The same as image."},
-    }
-    for name, part in schema["properties"].items():
-        if is_partial or name not in SCHEMA["required"]:
-            part["nullable"] = True
-            if "enum" in part:
-                part["enum"] = [*part["enum"], None]  # OpenAPI 3.0 wants it said twice
+    schema = deepcopy(SCHEMA)
+    for key in ("$schema", "$id", "additionalProperties"):
+        del schema[key]
+    schema["title"] = "TemplateChange" if is_partial else "TemplateRequest"
+    fields = schema["properties"]
+    if is_partial:
+        del schema["required"], fields["name"]
+    for name, part in fields.items():
         if is_partial:
             part.pop("default", None)  # what is left out stays
-    if is_partial:
-        del schema["required"]
-        del schema["properties"]["name"]
-    schema["title"] = "TemplateChange" if is_partial else "TemplateRequest"
+        if name not in schema.get("required", ()):
+            _allow_null(part)
+    # Either key will do.
+    fields["docker_image"] = {"type": ["string", "null"], "description": "The same as image."}
     return {"application/json": schema}
+
+
+def _allow_null(part: dict[str, Any]) -> None:
+    if "null" not in part["type"]:
+        part["type"] = [part["type"], "null"]
+    if "enum" in part:
+        part["enum"] = [*part["enum"], None]

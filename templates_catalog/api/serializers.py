@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.serializers import MessageSerializer
@@ -14,6 +15,7 @@ from templates_catalog.rules import KEYS, SCHEMA
 from templates_catalog.selectors import canonical_name
 
 SAME = {"id": "name", "docker_image": "image"}  # what answers have under two keys, requests may give by either
+STATUSES, CATEGORIES = Template.Status.choices, Template.Category.choices
 RESOURCES = SCHEMA["properties"]["default_resources"]["properties"]
 
 
@@ -21,11 +23,48 @@ def texts(values: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in values.items()}
 
 
+class ResourcesSerializer(serializers.Serializer):
+    cpu = serializers.CharField()
+    memory = serializers.CharField()
+    storage = serializers.CharField()
+
+    class Meta:
+        ref_name = "TemplateResources"
+
+
+# What the database holds as JSON goes out as it is.
+
+
+@extend_schema_field(ResourcesSerializer)
+class ResourcesField(serializers.JSONField):
+    pass
+
+
+@extend_schema_field(serializers.DictField(child=serializers.CharField()))
+class VariablesField(serializers.JSONField):
+    pass
+
+
+@extend_schema_field(serializers.ListField(child=serializers.CharField()))
+class TextsField(serializers.JSONField):
+    pass
+
+
+@extend_schema_field(SCHEMA["properties"]["config"])
+class ConfigField(serializers.JSONField):
+    pass
+
+
 class TemplateSerializer(serializers.ModelSerializer):
     """`config` is for admins; both image keys and both id keys carry the same value (contract T11, T19)."""
 
     id = serializers.CharField(source="name", read_only=True)
     docker_image = serializers.CharField(source="image", read_only=True)
+    tags = TextsField(read_only=True)
+    default_resources = ResourcesField(read_only=True)
+    environment_variables = VariablesField(read_only=True)
+    startup_commands = TextsField(read_only=True)
+    config = ConfigField(read_only=True)
 
     class Meta:
         model = Template
@@ -115,6 +154,6 @@ class InitializedSerializer(MessageSerializer):
 
 
 class CategorySerializer(serializers.Serializer):
-    name = serializers.ChoiceField(Template.Category.values)
+    name = serializers.ChoiceField(CATEGORIES)
     display_name = serializers.CharField()
     count = serializers.IntegerField()

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from accounts.api.serializers import MessageSerializer
 from devpocket.api import ApiView
 from devpocket.errors import InvalidInput
+from devpocket.openapi import paged, refuses
 from devpocket.paging import Page
 from templates_catalog import services
 from templates_catalog.api.openapi import request_body
@@ -23,7 +24,7 @@ from templates_catalog.api.serializers import (
     create_fields,
     update_fields,
 )
-from templates_catalog.errors import AdminRequired
+from templates_catalog.errors import AdminRequired, NameTaken
 from templates_catalog.importer import read_templates
 from templates_catalog.models import Template
 from templates_catalog.rules import SCHEMA
@@ -50,11 +51,17 @@ class CatalogueView(ApiView):
 
 
 class TemplatesView(CatalogueView):
+    @paged("templates")
     @extend_schema(
         responses=TemplateSerializer(many=True),
-        parameters=[OpenApiParameter(name) for name in ("category", "status", "search", "limit", "offset")],
+        parameters=[
+            OpenApiParameter("category", enum=Template.Category.values),
+            OpenApiParameter("status", enum=Template.Status.values),
+            OpenApiParameter("search", description="Part of the name, the description or a tag."),
+        ],
     )
     def get(self, request: Request) -> Response:
+        """What environments can be made from, most used first."""
         rows = templates_visible(is_admin=request.user.is_staff)
         for name, known in (("category", Template.Category.values), ("status", Template.Status.values)):
             if (wanted := request.query_params.get(name)) is not None:
@@ -67,9 +74,13 @@ class TemplatesView(CatalogueView):
         templates, total = page.cut(rows)
         return page.response(self.shown(request, templates, many=True), total, plural="templates")
 
+    @refuses(AdminRequired, NameTaken)
     @extend_schema(request=request_body(is_partial=False), responses={201: TemplateSerializer})
     def post(self, request: Request) -> Response:
-        """For administrators. 409 name_taken, where there is one of that name already, deprecated ones too."""
+        """Create a template.
+
+        For administrators. 409 name_taken, where there is one of that name already, deprecated ones too.
+        """
         template = services.template_create(fields=create_fields(request.data), actor_id=request.user.pk)
         return Response(self.shown(request, template), status=201)
 
@@ -77,35 +88,45 @@ class TemplatesView(CatalogueView):
 class TemplateView(CatalogueView):
     @extend_schema(responses=TemplateSerializer)
     def get(self, request: Request, name: str) -> Response:
-        """By its name, in any case, or by another name that it is known under."""
+        """One template. By its name, in any case, or by another name that it is known under."""
         return Response(self.shown(request, get_template(name, is_admin=request.user.is_staff)))
 
+    @refuses(AdminRequired)
     @extend_schema(request=request_body(is_partial=True), responses=TemplateSerializer)
     def put(self, request: Request, name: str) -> Response:
-        """For administrators. What is left out stays as it is; what is given is replaced as a whole."""
+        """Change a template.
+
+        For administrators. What is left out stays as it is; what is given is replaced as a whole.
+        """
         template = get_template(name, is_admin=True)
         fields = update_fields(request.data, name=template.name)
         return Response(
             self.shown(request, services.template_update(name=template.name, fields=fields, actor_id=request.user.pk))
         )
 
+    @refuses(AdminRequired)
     @extend_schema(request=request_body(is_partial=True), responses=TemplateSerializer)
     def patch(self, request: Request, name: str) -> Response:
-        """The same as PUT."""
+        """Change a template. The same as PUT."""
         return self.put(request, name)
 
+    @refuses(AdminRequired)
     @extend_schema(responses={200: MessageSerializer})
     def delete(self, request: Request, name: str) -> Response:
-        """For administrators. It is deprecated: offered no more, while environments made from it live on."""
+        """Deprecate a template. For administrators. It is offered no more, while environments made from it live on."""
         template = get_template(name, is_admin=True)
         services.template_deprecate(name=template.name, actor_id=request.user.pk)
         return Response({"message": f"{template.display_name} is not offered any more."})
 
 
 class InitializeView(CatalogueView):
+    @refuses(AdminRequired)
     @extend_schema(request=None, responses={200: InitializedSerializer})
     def post(self, request: Request) -> Response:
-        """For administrators. Creates what is missing of the set that comes along, and changes none that is there."""
+        """Import the set that comes along.
+
+        For administrators. Creates what is missing of it, and changes none that is there.
+        """
         templates = [file.template for file in read_templates()]
         created, skipped = services.templates_initialize(templates=templates, actor_id=request.user.pk)
         return Response(
@@ -133,9 +154,8 @@ class CategoriesView(CatalogueView):
 
 
 class PopularView(CatalogueView):
-    @extend_schema(
-        responses=TemplateSerializer(many=True), parameters=[OpenApiParameter(name) for name in ("limit", "offset")]
-    )
+    @paged("templates")
+    @extend_schema(responses=TemplateSerializer(many=True))
     def get(self, request: Request) -> Response:
         """What is offered, most used first; ten of them unless `limit` says otherwise."""
         page = Page(request)

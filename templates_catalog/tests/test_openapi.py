@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
-from openapi_schema_validator import OAS30Validator
+from openapi_schema_validator import OAS31Validator
 
 from templates_catalog.rules import KEYS
 from templates_catalog.tests.samples import LEAST, MOST, without
@@ -36,14 +36,14 @@ def body(route: dict[str, Any]) -> dict[str, Any]:
 def test_every_route_is_described(paths: dict[str, Any]) -> None:
     assert {path.removeprefix("/api/v1/templates"): set(routes) for path, routes in paths.items()} == ROUTES
     searched = {parameter["name"] for parameter in paths["/api/v1/templates"]["get"]["parameters"]}
-    assert searched == {"category", "status", "search", "limit", "offset"}
+    assert searched == {"category", "status", "search", "limit", "offset", "envelope"}
 
 
 def test_what_a_create_takes_is_described_as_it_is(paths: dict[str, Any]) -> None:
     schema = body(paths["/api/v1/templates"]["post"])
-    OAS30Validator.check_schema(schema)
+    OAS31Validator.check_schema(schema)
     assert set(schema["properties"]) == {*KEYS, "docker_image"}
-    described = OAS30Validator(schema)
+    described = OAS31Validator(schema)
     optional = dict.fromkeys(key for key in MOST if key not in LEAST)
     for good in (LEAST, MOST, {**LEAST, **optional}, {**LEAST, "colour": "red"}):
         assert described.is_valid(good)
@@ -54,9 +54,9 @@ def test_what_a_create_takes_is_described_as_it_is(paths: dict[str, Any]) -> Non
 @pytest.mark.parametrize("method", ["put", "patch"])
 def test_what_a_change_takes_is_described_as_it_is(paths: dict[str, Any], method: str) -> None:
     schema = body(paths["/api/v1/templates/{name}"][method])
-    OAS30Validator.check_schema(schema)
+    OAS31Validator.check_schema(schema)
     assert set(schema["properties"]) == {*KEYS, "docker_image"} - {"name"}
-    described = OAS30Validator(schema)
+    described = OAS31Validator(schema)
     for good in ({}, {"tags": ["x"]}, dict.fromkeys(schema["properties"])):
         assert described.is_valid(good)
     assert not described.is_valid({"tags": "x"})

@@ -11,6 +11,8 @@ from rest_framework import serializers
 from terminals.models import Recording
 from terminals.recordings import expires_at
 
+STATES = Recording.State.choices
+
 
 @extend_schema_field({"type": "string", "format": "uuid"})
 class EnvironmentIdField(serializers.UUIDField):
@@ -43,6 +45,7 @@ class RecordingSerializer(serializers.ModelSerializer):
             "ended_at",
             "expires_at",
         ]
+        read_only_fields = fields
 
     def get_session(self, recording: Recording) -> str | None:
         return recording.session or None

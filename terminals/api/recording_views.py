@@ -12,20 +12,28 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.text import slugify
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from devpocket.api import AsyncApiViewSet
 from devpocket.errors import NotFound
+from devpocket.openapi import paged, refuses
 from devpocket.paging import Page
-from environments.api.common import PAGING
+from environments.errors import InvalidState
 from terminals import recordings
 from terminals.api.recording_serializers import RecordingSerializer, RecordingsQuery
 from terminals.models import Recording
 
 CONTENT_TYPE = "application/x-asciicast"
 CHUNK_BYTES = 64 * 1024
+DISPOSITION = OpenApiParameter(
+    "Content-Disposition",
+    location=OpenApiParameter.HEADER,
+    required=True,
+    response=[200],
+    description="With a name for the file.",
+)
 
 
 def parse_id(raw: str) -> UUID:
@@ -50,9 +58,10 @@ class Chunks:
 
 
 class RecordingViewSet(AsyncApiViewSet):
-    @extend_schema(responses=RecordingSerializer(many=True), parameters=[RecordingsQuery, *PAGING])
+    @paged("recordings")
+    @extend_schema(responses=RecordingSerializer(many=True), parameters=[RecordingsQuery])
     async def alist(self, request: Request) -> Response:
-        """Newest first."""
+        """The caller's recordings, newest first."""
         return await sync_to_async(self._list)(request)
 
     def _list(self, request: Request) -> Response:
@@ -65,18 +74,27 @@ class RecordingViewSet(AsyncApiViewSet):
 
     @extend_schema(responses=RecordingSerializer)
     async def aretrieve(self, request: Request, pk: str) -> Response:
+        """One recording."""
         recording = await sync_to_async(recordings.get_recording)(parse_id(pk), owner_id=request.user.pk)
         return Response(RecordingSerializer(recording).data)
 
     @extend_schema(responses={204: None})
     async def adestroy(self, request: Request, pk: str) -> Response:
-        """With its file. A terminal that is being recorded goes on; its recording ends within half a minute."""
+        """Delete a recording, with its file.
+
+        A terminal that is being recorded goes on; its recording ends within half a minute.
+        """
         await sync_to_async(recordings.recording_delete)(recording_id=parse_id(pk), owner_id=request.user.pk)
         return Response(status=204)
 
-    @extend_schema(responses={(200, CONTENT_TYPE): OpenApiTypes.BINARY}, operation_id="terminal_recordings_download")
+    @refuses(InvalidState)
+    @extend_schema(
+        responses={(200, CONTENT_TYPE): OpenApiTypes.BINARY},
+        operation_id="terminal_recordings_download",
+        parameters=[DISPOSITION],
+    )
     async def download(self, request: Request, pk: str) -> HttpResponseBase:
-        """An asciicast v2 file, once the recording has ended."""
+        """The asciicast v2 file, once the recording has ended."""
         recording, file, size_bytes = await sync_to_async(self._open)(parse_id(pk), request.user.pk)
         headers = {"Content-Length": str(size_bytes), "Content-Disposition": _disposition(recording)}
         if request.method == "HEAD":

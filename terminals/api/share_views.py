@@ -10,9 +10,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from devpocket.fields import TextField, WholeNumberField
+from devpocket.openapi import paged
 from devpocket.paging import Page
-from environments.api.common import PAGING, EnvironmentsViewSet, parse_id
-from environments.api.fields import TextField, WholeNumberField
+from environments.api.common import EnvironmentsViewSet, parse_id
 from environments.selectors import get_environment
 from terminals import shares
 from terminals.models import Mode, TerminalShare
@@ -53,8 +54,8 @@ class CreateShareSerializer(serializers.Serializer):
 class ShareSerializer(serializers.Serializer):
     """`viewers`: sockets that are open by it now. `active`: it opens terminals."""
 
-    id = serializers.CharField()
-    environment_id = serializers.CharField()
+    id = serializers.UUIDField()
+    environment_id = serializers.UUIDField()
     mode = serializers.ChoiceField(Mode.choices)
     session = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
@@ -62,7 +63,7 @@ class ShareSerializer(serializers.Serializer):
     revoked_at = serializers.DateTimeField(allow_null=True)
     opened_count = serializers.IntegerField()
     last_opened_at = serializers.DateTimeField(allow_null=True)
-    viewers = serializers.IntegerField(source="viewers_now", default=0)
+    viewers = serializers.IntegerField(source="viewers_now", default=0, read_only=True)
     active = serializers.SerializerMethodField()
 
     def get_session(self, share: TerminalShare) -> str | None:
@@ -80,9 +81,10 @@ class CreatedShareSerializer(ShareSerializer):
 
 
 class ShareViewSet(EnvironmentsViewSet):
-    @extend_schema(responses=ShareSerializer(many=True), parameters=PAGING)
+    @paged("terminal_shares")
+    @extend_schema(responses=ShareSerializer(many=True))
     async def alist(self, request: Request, pk: str) -> Response:
-        """Newest first; also those that ended in the last week."""
+        """The environment's guest links, newest first; also those that ended in the last week."""
         return await sync_to_async(self._list)(request, parse_id(pk))
 
     def _list(self, request: Request, environment_id: UUID) -> Response:
@@ -93,7 +95,7 @@ class ShareViewSet(EnvironmentsViewSet):
 
     @extend_schema(request=CreateShareSerializer, responses={201: CreatedShareSerializer})
     async def acreate(self, request: Request, pk: str) -> Response:
-        """A link for a guest, who needs no account. In every phase: it opens a terminal once there is one."""
+        """Create a link for a guest, who needs no account. In every phase: it opens a terminal once there is one."""
         return await sync_to_async(self._create)(request, parse_id(pk))
 
     def _create(self, request: Request, environment_id: UUID) -> Response:
@@ -113,7 +115,7 @@ class ShareViewSet(EnvironmentsViewSet):
 
     @extend_schema(responses={204: None})
     async def adestroy(self, request: Request, pk: str, sid: str) -> Response:
-        """End it now, with the sockets that it opened."""
+        """End a guest link now, with the sockets that it opened."""
         await sync_to_async(shares.share_revoke)(
             share_id=parse_id(sid), environment_id=parse_id(pk), owner_id=request.user.pk, actor_id=request.user.pk
         )

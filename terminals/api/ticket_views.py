@@ -13,7 +13,7 @@ from terminals.tickets import TICKET_LIFE_S, ticket_issue
 
 
 class TicketSerializer(serializers.Serializer):
-    """For the schema. `expires_in`: seconds."""
+    """`expires_in`: seconds."""
 
     ticket = serializers.CharField()
     expires_in = serializers.IntegerField()
@@ -22,6 +22,6 @@ class TicketSerializer(serializers.Serializer):
 class TicketViewSet(AsyncApiViewSet):
     @extend_schema(request=None, responses={201: TicketSerializer})
     async def acreate(self, request: Request) -> Response:
-        """For `?ticket=` of a WebSocket: it opens one, soon, as the access token of this request would."""
+        """Get a ticket for `?ticket=` of a WebSocket: it opens one, soon, as the access token of this request would."""
         ticket = await sync_to_async(ticket_issue)(session_id=request.auth.pk)
         return Response({"ticket": ticket, "expires_in": TICKET_LIFE_S}, status=201)

@@ -258,9 +258,11 @@ def test_every_route_is_described() -> None:
     described = {path.removeprefix(PATH): routes for path, routes in paths.items() if path.startswith(PATH)}
     assert {path: set(routes) for path, routes in described.items()} == {
         "": {"get"},
-        "/{id}": {"get", "delete"},
-        "/{id}/download": {"get"},
+        "/{recording_id}": {"get", "delete"},
+        "/{recording_id}/download": {"get"},
     }
     searched = {parameter["name"] for parameter in described[""]["get"]["parameters"]}
     assert searched == {"environment_id", "limit", "offset", "envelope"}
-    assert set(described["/{id}/download"]["get"]["responses"]["200"]["content"]) == {"application/x-asciicast"}
+    assert set(described["/{recording_id}/download"]["get"]["responses"]["200"]["content"]) == {
+        "application/x-asciicast"
+    }
