@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test load rig-test lint format types ready ready-dev requirements
+.PHONY: run test load rig-test api-test openapi lint format types ready ready-dev requirements
 
 run: ready
 	@exec $(BIN)/python manage.py develop
@@ -18,6 +18,16 @@ load: ready-dev
 # The product on real virtual machines (docs/development.md). RIG_TEMPLATES=ubuntu,python RIG_SUITE=trixie RIG_SHORT=1
 rig-test: ready-dev
 	$(BIN)/python -m environments.tests.rig
+
+# schemathesis over the whole API (docs/development.md). ARGS='--phases fuzzing --max-examples 500'
+api-test: ready-dev
+	$(BIN)/python -m devpocket.testing.api_check $(ARGS)
+
+# docs/openapi.yaml, as the code has it now.
+openapi: ready-dev
+	DEBUG=true SECRET_KEY=x JWT_SIGNING_KEY=0123456789abcdef0123456789abcdef FIELD_ENCRYPTION_KEYS=x DO_TOKEN=x \
+		LEGACY_CAMELCASE_USER=true \
+		$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 lint: ready-dev
 	$(BIN)/ruff check .
