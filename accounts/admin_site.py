@@ -13,6 +13,8 @@ from django.urls import path, reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 
+from devpocket.logs import about
+
 PROVEN = "second_factor"  # in a session: the authenticator whose code it was opened with
 
 
@@ -41,6 +43,8 @@ class OperatorsSite(AdminSite):
         known: str | None = getattr(request, "operators_standing", None)
         if known is None:
             known = request.operators_standing = self._standing(request)  # type: ignore[attr-defined]
+            if known != "out":
+                about(user_id=request.user.pk)
         return known
 
     def _standing(self, request: HttpRequest) -> str:

@@ -35,6 +35,11 @@ def request_answered(request: HttpRequest, status: int, seconds: float) -> None:
     _requests.labels(method, route, f"{status // 100}xx").inc()
 
 
+def request_refused(status: int) -> None:
+    """Count one that was cut off before it was whole."""
+    _requests.labels("other", "none", f"{status // 100}xx").inc()
+
+
 @functools.cache
 def _series(method: str, route: str) -> Histogram:
     _requests.labels(

@@ -20,7 +20,7 @@ import structlog
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from devpocket import stopping
+from devpocket import counters, stopping
 from devpocket.errors import error_body
 from devpocket.security_headers import security_headers
 
@@ -165,7 +165,11 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._is_refused = True
         path = self._path()
-        log.info("client_cut_off", reason=HTTPStatus(status).phrase, path=path)
+        request_id = uuid.uuid4().hex
+        counters.request_refused(status)
+        address = self.client[0] if self.client else ""
+        told = {"request_id": request_id, "status": status, "path": path, "address": address}
+        log.info("client_cut_off", reason=HTTPStatus(status).phrase, **told)
         if self._owes_an_answer():
             self.cycle.disconnected = True  # the application is told, and whatever it still sends goes nowhere
             self.cycle.message_event.set()
@@ -173,7 +177,7 @@ class HttpProtocol(HttpToolsProtocol):
             if self.cycle.response_started or self.pipeline or not self._in_body:
                 self.transport.close()
                 return
-        self.transport.write(_answer(status, detail, path))
+        self.transport.write(_answer(status, detail, path, request_id))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.abort)
@@ -189,8 +193,7 @@ class HttpProtocol(HttpToolsProtocol):
             return "/"
 
 
-def _answer(status: int, detail: str, path: str) -> bytes:
-    request_id = uuid.uuid4().hex
+def _answer(status: int, detail: str, path: str, request_id: str) -> bytes:
     body = json.dumps(error_body(code="invalid_input", detail=detail, path=path, request_id=request_id)).encode()
     headers = {
         "Content-Type": "application/json",

@@ -211,3 +211,13 @@ def test_wrong_passwords_lock_the_admin_too(boss: User) -> None:
 def test_an_operator_who_is_locked_out_is_out_at_once(desk: Client, boss: User) -> None:
     User.objects.filter(pk=boss.pk).update(is_active=False)
     assert desk.get("/admin/").status_code == 302
+
+
+def test_lines_of_the_admin_say_which_operator_it_was(
+    boss: User, desk: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    page(desk, "accounts_user_changelist")
+    [line] = [record.msg for record in caplog.records if record.name == "devpocket.access"]
+    assert isinstance(line, dict)
+    assert (line["path"], line["user_id"]) == ("/admin/accounts/user/", str(boss.pk))
