@@ -137,7 +137,14 @@ class NewPasswordField(TextField):
             "max_length": "Password must have at most 128 characters.",
         }
         super().__init__(
-            min_length=8, max_length=128, trim_whitespace=False, write_only=True, error_messages=messages, **kwargs
+            min_length=8,
+            max_length=128,
+            trim_whitespace=False,
+            write_only=True,
+            error_messages=messages,
+            help_text="With a lower-case and an upper-case letter and a digit; no common password, and none that has "
+            "the user's name or address in it.",
+            **kwargs,
         )
 
 
@@ -161,7 +168,7 @@ class FullNameField(TextField):
 
 class RegionField(TextField):
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=50, required=False, allow_null=True, **kwargs)
+        super().__init__(max_length=50, required=False, allow_null=True, help_text="A slug of `/regions`.", **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
         slug = str(super().to_internal_value(data))
@@ -185,7 +192,7 @@ class RegisterSerializer(serializers.Serializer):
 class LoginSerializer(serializers.Serializer):
     """`email` and `username` are other spellings of `username_or_email`."""
 
-    username_or_email = TextField(max_length=254)
+    username_or_email = TextField(max_length=254, help_text="In any case.")
     email = TextField(required=False, allow_null=True, allow_blank=True)
     username = TextField(required=False, allow_null=True, allow_blank=True)
     password = OldPasswordField()
@@ -218,7 +225,7 @@ class MessageSerializer(serializers.Serializer):
 class VerifyEmailSerializer(serializers.Serializer):
     """`token`: the link's token, or the six digits, which also need Bearer or `email` to say whose they are."""
 
-    token = TextField(max_length=200)
+    token = TextField(max_length=200, help_text="The link's, or the mail's six digits.")
     email = TextField(max_length=254, required=False, allow_null=True)
 
 

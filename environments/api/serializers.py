@@ -21,6 +21,7 @@ from templates_catalog.values import BYTES, CPU
 
 TIME = serializers.DateTimeField()
 SSH_PORT = 22  # of a droplet, as its user sees it
+ASKED = "What the machine needs at least; has a say only where no `size` is given."
 PHASES = [str(phase) for phase in Phase]
 BILLING_STATES = ["active", "powered_off", "hibernated", "volume", "none"]
 SIZE_TIERS = ["free", "starter", "pro"]
@@ -102,7 +103,7 @@ class EnvironmentSerializer(serializers.Serializer):
 
     id = serializers.UUIDField()
     name = serializers.CharField()
-    slug = serializers.CharField()
+    slug = serializers.CharField(help_text="The name as a host can have it.")
     description = serializers.CharField(allow_null=True)
     template_id = serializers.CharField()
     template = serializers.CharField(source="template_id")
@@ -110,7 +111,7 @@ class EnvironmentSerializer(serializers.Serializer):
     status = serializers.SerializerMethodField()
     phase = PhaseField()
     status_message = serializers.SerializerMethodField()
-    progress = serializers.IntegerField(min_value=0, max_value=100)
+    progress = serializers.IntegerField(min_value=0, max_value=100, help_text="Percent of what `phase` is about.")
     resource_limits = serializers.SerializerMethodField()
     resources = serializers.SerializerMethodField()
     environment_variables = serializers.DictField(child=serializers.CharField())
@@ -127,8 +128,8 @@ class EnvironmentSerializer(serializers.Serializer):
     volume_id = serializers.CharField(allow_null=True)
     region = serializers.CharField()
     size = serializers.CharField()
-    storage_size_gb = serializers.IntegerField()
-    installation_completed = serializers.BooleanField()
+    storage_size_gb = serializers.IntegerField(help_text="Of the volume with the home directory.")
+    installation_completed = serializers.BooleanField(help_text="Some templates let their owner in before that.")
     installation = serializers.SerializerMethodField()
     cpu_usage = UsageField(source="cpu_percent")
     memory_usage = UsageField(source="memory_percent")
@@ -138,9 +139,9 @@ class EnvironmentSerializer(serializers.Serializer):
     last_accessed = serializers.DateTimeField(source="last_activity_at", allow_null=True)
     last_activity = serializers.DateTimeField(source="last_activity_at", allow_null=True)
     last_activity_at = serializers.DateTimeField(allow_null=True)
-    idle_stop_at = serializers.SerializerMethodField()
+    idle_stop_at = serializers.SerializerMethodField(help_text="When it is stopped unless somebody uses it.")
     last_stop_reason = serializers.SerializerMethodField()
-    hibernated = serializers.SerializerMethodField()
+    hibernated = serializers.SerializerMethodField(help_text="Stopped without a machine; `start` makes one anew.")
     billing = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
 
@@ -238,18 +239,41 @@ class CreateSerializer(serializers.Serializer):
 
     # Checked, `template` is the Template, and `needs` what `resources` ask of the machine.
 
-    name = NameField(max_length=50)
-    template_id = TextField(max_length=100, required=False, allow_null=True)
-    template = TextField(max_length=100, required=False, allow_null=True)
-    description = TextField(max_length=500, required=False, allow_null=True, allow_blank=True)
-    region = TextField(max_length=50, required=False, allow_null=True)
-    size = TextField(max_length=50, required=False, allow_null=True)
-    storage_size_gb = WholeNumberField(min_value=1, required=False, allow_null=True)
-    user_password = TextField(
-        min_length=8, max_length=128, required=False, allow_null=True, trim_whitespace=False, write_only=True
+    name = NameField(max_length=50, help_text="For people; the caller's other environments have other ones.")
+    template_id = TextField(
+        max_length=100,
+        required=False,
+        allow_null=True,
+        help_text="A template's name, or another that it is known under.",
     )
-    resources = ResourcesSerializer(required=False, allow_null=True)
-    resource_limits = ResourcesSerializer(required=False, allow_null=True)
+    template = TextField(max_length=100, required=False, allow_null=True, help_text="The same as template_id.")
+    description = TextField(max_length=500, required=False, allow_null=True, allow_blank=True)
+    region = TextField(
+        max_length=50,
+        required=False,
+        allow_null=True,
+        help_text="A slug of `/regions`; without it the user's preferred region, or else the server's.",
+    )
+    size = TextField(
+        max_length=50,
+        required=False,
+        allow_null=True,
+        help_text="A slug of `/sizes`; without it the smallest of the plan that fits `resources` and the template.",
+    )
+    storage_size_gb = WholeNumberField(
+        min_value=1, required=False, allow_null=True, help_text="Of the volume, up to what the plan has; else 10."
+    )
+    user_password = TextField(
+        min_length=8,
+        max_length=128,
+        required=False,
+        allow_null=True,
+        trim_whitespace=False,
+        write_only=True,
+        help_text="Of the machine's user `devpocket`; without it only keys let in.",
+    )
+    resources = ResourcesSerializer(required=False, allow_null=True, help_text=ASKED)
+    resource_limits = ResourcesSerializer(required=False, allow_null=True, help_text=ASKED)
     environment_variables = VariablesField(required=False, allow_null=True)
 
     class Meta:
