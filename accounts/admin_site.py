@@ -27,6 +27,7 @@ class OperatorsSite(AdminSite):
     and sees nothing but the page that sets it up until then.
     """
 
+    site_header = site_title = "DevPocket"
     login_template = "accounts/admin/login.html"
 
     @property
