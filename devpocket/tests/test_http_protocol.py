@@ -9,14 +9,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import requests
 import uvicorn
 from uvicorn.server import ServerState
 
 from devpocket import http_protocol
 from devpocket.http_protocol import HttpProtocol
 from devpocket.security_headers import security_headers
-from devpocket.testing.server import Server
 from devpocket.tests import wire
 
 LIMIT_S = 20
@@ -227,14 +225,3 @@ async def test_one_connection_takes_many_requests_one_after_another() -> None:
         last = POST + b"Connection: close\r\nContent-Length: 4\r\n\r\nabcd"
         answer = await ask(port, sent * 3, sent, last)
     assert [part.rpartition(b"\r\n")[2] for part in answer.split(b"HTTP/1.1 200 OK")[1:]] == [b"3"] * 4 + [b"4"]
-
-
-def test_the_server_itself_refuses_what_is_too_large(server: Server) -> None:
-    def body() -> Any:
-        for _ in range(32):
-            yield b" " * 65536
-
-    answer = requests.post(f"{server.url}/api/v1/auth/login", data=body(), timeout=LIMIT_S)
-    assert answer.status_code == 413
-    assert answer.json()["code"] == "invalid_input"
-    assert "Server" not in requests.get(f"{server.url}/health/live", timeout=LIMIT_S).headers

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+import requests
 
 from devpocket.testing.localcloud import LocalCloud
 from devpocket.testing.server import Server
@@ -84,3 +85,11 @@ async def test_neither_tokens_nor_what_is_typed_or_shown_is_logged(localcloud: L
         assert secret not in log
     assert "Traceback" not in log
     assert "task_failed" not in log
+
+
+def test_a_body_without_a_length_is_no_way_around_its_limit(server: Server) -> None:
+    body = (b" " * 65536 for _ in range(32))
+    answer = requests.post(f"{server.url}/api/v1/auth/login", data=body, timeout=20)
+    assert (answer.status_code, answer.json()["code"]) == (413, "invalid_input")
+    assert answer.headers["Connection"] == "close"
+    assert "Server" not in answer.headers
