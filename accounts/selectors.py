@@ -22,7 +22,8 @@ def get_session_by_access_token(raw: str) -> Session:
     Raises: TokenInvalid, TokenExpired.
     """
     claims = parse_token(AccessToken, raw)
-    session = Session.objects.select_related("user").filter(pk=claims.session_id, user_id=claims.user_id).first()
+    rows = Session.objects.select_related("user").filter(pk=claims.session_id, user_id=claims.user_id)
+    session = next(iter(rows.order_by()), None)  # first() would have one row sorted
     if session is None or session.revoked_at is not None or not session.user.is_active:
         raise TokenInvalid("Your sign-in is not valid any more. Please sign in again.")
     return session

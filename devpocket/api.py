@@ -49,6 +49,8 @@ class ApiView(ApiMixin, APIView):
 class AsyncApiViewSet(ApiMixin, ViewSet):
     """A viewset whose handlers (`alist`, `acreate`, ...) run on the event loop."""
 
+    view_is_async = True  # adrf would look through all of the class for it, with every request
+
 
 class ApiRouter(SimpleRouter):
     """Routes that answer with and without the trailing slash (contract T1)."""

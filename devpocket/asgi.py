@@ -2,14 +2,16 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "devpocket.settings")
-django_application = get_asgi_application()  # loads the apps, so it comes before what imports models
+django.setup(set_prefix=False)  # loads the apps, so it comes before what imports models
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
+from devpocket.asgi_handler import KeptThreadsHandler  # noqa: E402
 from devpocket.lifespan import lifespan  # noqa: E402
 from terminals.routing import websocket_application  # noqa: E402
 
+django_application = KeptThreadsHandler()
 application = ProtocolTypeRouter({"http": django_application, "websocket": websocket_application, "lifespan": lifespan})

@@ -1,10 +1,16 @@
-"""What requests are made of. A field takes its own JSON type only: DRF would make texts of numbers, and the reverse."""
+"""What requests and answers are made of.
+
+A field of a request takes its own JSON type only: DRF would make texts of numbers, and the reverse.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
+
+from devpocket.times import time_text
 
 
 class TextField(serializers.CharField):
@@ -32,3 +38,10 @@ class WholeNumberField(serializers.IntegerField):
         if isinstance(data, bool) or not isinstance(data, int):
             self.fail("invalid")
         return int(super().to_internal_value(data))
+
+
+class TimeField(serializers.DateTimeField):
+    """For answers. DRF's own looks up the request's time zone for each value, which takes longest."""
+
+    def to_representation(self, value: datetime) -> str:
+        return time_text(value)

@@ -101,6 +101,8 @@ def _refusal(request: HttpRequest, status: int, detail: str) -> HttpResponse:
 
 def _add_headers(request: HttpRequest, response: HttpResponse, request_id: str) -> None:
     response["X-Request-ID"] = request_id
+    if not (response.streaming or response.has_header("Content-Length") or response.status_code in (204, 304)):
+        response["Content-Length"] = str(len(response.content))  # else it would be sent in chunks
     for name, value in security_headers(request.path).items():
         response.headers.setdefault(name, value)
     standing: Standing | None = getattr(request, "rate_limit", None)

@@ -50,7 +50,9 @@ class Page:
 
     def cut(self, rows: QuerySet[Any]) -> tuple[list[Any], int]:
         """The page's rows, and how many there are in all."""
-        return list(rows[self.offset : self.offset + self.limit]), rows.count()
+        cut = list(rows[self.offset : self.offset + self.limit])
+        is_all = self.offset == 0 and len(cut) < self.limit
+        return cut, len(cut) if is_all else rows.count()
 
     def response(self, items: list[Any], total: int, *, plural: str) -> Response:
         """200 with the array, or with `?envelope=true` the wrapped form, and X-Total-Count and Link."""

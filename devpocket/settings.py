@@ -72,10 +72,10 @@ MIDDLEWARE = [
     "devpocket.middleware.api_edge",
     "corsheaders.middleware.CorsMiddleware",  # before all that answers by itself
     "devpocket.middleware.static_files",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "devpocket.page_middleware.PageSessions",
+    "devpocket.page_middleware.PageCsrf",
+    "devpocket.page_middleware.PageAuthentication",
+    "devpocket.page_middleware.PageMessages",
     "allauth.account.middleware.AccountMiddleware",  # allauth does not start without it
 ]
 
@@ -135,7 +135,7 @@ if REDIS_URL:
     # 30 s: channels_redis waits up to 5 s in one command, which is redis-py's own limit for an answer.
     CACHES = {
         "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "BACKEND": "devpocket.redis_cache.CountingRedisCache",
             "LOCATION": REDIS_URL,
             "OPTIONS": {
                 "serializer": "devpocket.signed_cache.SignedSerializer",
@@ -369,7 +369,7 @@ SESSION_COOKIE_AGE = 8 * 3600
 DEVPOCKET_ADMIN_PASSWORD: str = env.str("DEVPOCKET_ADMIN_PASSWORD", "")
 
 # The headers that these want are on every answer (devpocket/middleware.py), not on those of Django's middleware alone.
-SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002"]
+SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003"]  # W003: page_middleware.py has it
 
 LOGGING_CONFIG = None  # configured here, once, so that settings errors are the first thing seen
 LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO").upper()

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
 from django.http import HttpRequest
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from devpocket.counters import throttled
+from devpocket.redis_cache import CountingRedisCache
 
 for _bucket in settings.RATE_LIMITS:
     throttled.labels(_bucket)  # there from the start: rate() sees the first only where there was a 0 before
@@ -74,12 +75,19 @@ def count(bucket: str, key: str) -> Standing:
     # Keys hold addresses and names: no place for them in a cache. JSON may escape half a surrogate pair.
     digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
     name = f"rate:{bucket}:{digest}:{window}"
-    cache.add(name, 0, timeout=window_s + 5)
-    try:
-        used = cache.incr(name)
-    except ValueError:  # evicted between the two calls: the window is at its end
-        used = 1
+    used = _count_one(name, window_s + 5)
     return Standing(limit, max(0, limit - used), (window + 1) * window_s, used <= limit)
+
+
+def _count_one(name: str, keep_s: int) -> int:
+    """How often it was counted, with this time."""
+    if isinstance(caches[DEFAULT_CACHE_ALIAS], CountingRedisCache):
+        return int(cache.count(name, keep_s))
+    cache.add(name, 0, timeout=keep_s)
+    try:
+        return int(cache.incr(name))
+    except ValueError:  # evicted between the two calls: the window is at its end
+        return 1
 
 
 class Bucket(BaseThrottle):

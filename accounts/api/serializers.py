@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 from django.conf import settings
+from django.db import models
 from rest_framework import serializers
 from rest_framework.fields import empty
 
@@ -13,7 +14,7 @@ from accounts.models import Plan, Session, SSHKey, User
 from accounts.passwords import check_password_strength
 from accounts.selectors import environment_count, is_known_region
 from accounts.services import SignIn
-from devpocket.fields import FlagField, TextField
+from devpocket.fields import FlagField, TextField, TimeField
 
 TOKEN_TYPES = ["bearer"]
 CAMEL_COPIES = {
@@ -32,6 +33,8 @@ class UserSerializer(serializers.ModelSerializer):
     subscription_plan = serializers.ChoiceField(Plan.choices, source="plan")
     is_admin = serializers.BooleanField(source="is_staff")
     environment_count = serializers.SerializerMethodField()
+
+    serializer_field_mapping = {**serializers.ModelSerializer.serializer_field_mapping, models.DateTimeField: TimeField}
 
     class Meta:
         model = User

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 APPS = ["devpocket", "accounts", "templates_catalog", "environments", "terminals"]  # each may import those before it
 # Wiring: these put the apps together.
 WIRING = {"devpocket/asgi.py", "devpocket/urls.py", "devpocket/management/commands/develop.py"}
+WIRING |= {"devpocket/benchmarks/side_by_side.py"}  # its rows
 FRAMEWORKS = {"django", "rest_framework", "adrf", "channels", "asyncssh", "requests"}
 
 SERVICES = {"rest_framework", "channels", "asyncssh", "requests", "environments.cloud"}

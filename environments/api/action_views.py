@@ -10,10 +10,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from devpocket.openapi import refuses
+from devpocket.times import time_text
 from environments import changes, services
 from environments.api.change_serializers import ExtendedSerializer, ResizedSerializer, ResizeSerializer
 from environments.api.common import FULL_STATUS, EnvironmentsViewSet, acted, idle_minutes, parse_id
-from environments.api.serializers import TIME, ActionSerializer
+from environments.api.serializers import ActionSerializer
 from environments.api.waiting import final_phase
 from environments.catalogue import choose_resize
 from environments.errors import CloudTrouble, InvalidState, SizeNotAllowed
@@ -97,5 +98,5 @@ class ActionViewSet(EnvironmentsViewSet):
             environment_id=parse_id(pk), owner_id=request.user.pk
         )
         stop_at = idle_stop_at(environment, minutes=idle_minutes(request))
-        shown_at = None if stop_at is None else TIME.to_representation(stop_at)
+        shown_at = None if stop_at is None else time_text(stop_at)
         return acted(request, Phase(environment.phase), "The environment stays awake.", idle_stop_at=shown_at)

@@ -7,7 +7,8 @@ from typing import Any, TypedDict
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from devpocket.fields import TextField, WholeNumberField
+from devpocket.fields import TextField, TimeField, WholeNumberField
+from devpocket.times import time_text
 from environments import billing
 from environments.api.fields import AmountField, NameField, VariablesField
 from environments.catalogue import is_size_allowed, size_tier
@@ -19,7 +20,6 @@ from templates_catalog.models import Template
 from templates_catalog.selectors import find_template
 from templates_catalog.values import BYTES, CPU
 
-TIME = serializers.DateTimeField()
 SSH_PORT = 22  # of a droplet, as its user sees it
 ASKED = "What the machine needs at least; has a say only where no `size` is given."
 PHASES = [str(phase) for phase in Phase]
@@ -134,11 +134,11 @@ class EnvironmentSerializer(serializers.Serializer):
     cpu_usage = UsageField(source="cpu_percent")
     memory_usage = UsageField(source="memory_percent")
     storage_usage = UsageField(source="storage_percent")
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
-    last_accessed = serializers.DateTimeField(source="last_activity_at", allow_null=True)
-    last_activity = serializers.DateTimeField(source="last_activity_at", allow_null=True)
-    last_activity_at = serializers.DateTimeField(allow_null=True)
+    created_at = TimeField()
+    updated_at = TimeField()
+    last_accessed = TimeField(source="last_activity_at", allow_null=True)
+    last_activity = TimeField(source="last_activity_at", allow_null=True)
+    last_activity_at = TimeField(allow_null=True)
     idle_stop_at = serializers.SerializerMethodField(help_text="When it is stopped unless somebody uses it.")
     last_stop_reason = serializers.SerializerMethodField()
     hibernated = serializers.SerializerMethodField(help_text="Stopped without a machine; `start` makes one anew.")
@@ -185,7 +185,7 @@ class EnvironmentSerializer(serializers.Serializer):
     @extend_schema_field(serializers.DateTimeField(allow_null=True))
     def get_idle_stop_at(self, environment: Environment) -> str | None:
         at = idle_stop_at(environment, minutes=self.context.get("idle_stop_minutes", 0))
-        return None if at is None else TIME.to_representation(at)
+        return None if at is None else time_text(at)
 
     def get_last_stop_reason(self, environment: Environment) -> str | None:
         return environment.last_stop_reason or None
