@@ -94,7 +94,7 @@ def test_production_takes_the_settings_of_the_compose_file(production: dict[str,
 
 
 @pytest.mark.skipif(not (os.environ["DATABASE_URL"] and os.environ["REDIS_URL"]), reason="production wants both stores")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_the_image_has_all_that_a_server_needs_and_writes_nothing(
     last_stage: list[tuple[str, str]], production: dict[str, str], server: Server, tmp_path: Path
 ) -> None:
