@@ -13,6 +13,7 @@ import re
 import uuid
 from typing import Any
 
+import orjson
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
@@ -49,6 +50,7 @@ SECRET_TEXTS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+SECRET_HINTS = ("-----BEGIN", "eyJ", "_v1_", "Bearer", "Basic", "://", "?", "#cloud-config")  # one is in each of them
 NAMES = {"environment": "environment_id", "user": "user_id"}  # as they are written, and as they are searched for
 OWN_LOGGERS = ("devpocket", "accounts", "templates_catalog", "environments", "terminals")
 
@@ -84,12 +86,16 @@ def scrub(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return event
 
 
-def scrub_texts(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace what looks like a secret in the texts of a line. What is no plain value is its text from here on."""
-    for field, value in event.items():
-        if value is not None and not isinstance(value, int | float):
-            event[field] = _scrubbed(value)
-    return event
+def json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """The line as JSON. Where something in it looks like a secret, that is replaced field by field, so that it stays
+    JSON. Most lines have nothing of the kind, which is soon seen.
+    """
+    line = _json(event)
+    return _json(_scrubbed(event)) if any(hint in line for hint in SECRET_HINTS) else line
+
+
+def _json(event: EventDict) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _scrubbed(value: Any) -> Any:
@@ -122,7 +128,7 @@ def _shared() -> list[Any]:
 def line_formatter(*, json: bool) -> logging.Formatter:
     """Writes a record as the line that production (`json`) or development shows."""
     renderers: list[Any] = (
-        [structlog.processors.format_exc_info, scrub_texts, structlog.processors.JSONRenderer()]
+        [structlog.processors.format_exc_info, json_line]
         if json
         else [
             structlog.dev.ConsoleRenderer(pad_event_to=28, exception_formatter=structlog.dev.plain_traceback),

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from devpocket.testing.processes import ROOT
 
 TEST = """
@@ -15,8 +17,11 @@ from pathlib import Path
 
 import structlog
 
+from devpocket.logs import logging_config
 from devpocket.testing.processes import Process
 from devpocket.testing.secret_scan import learn
+
+logging_config(json=True, level="INFO")  # which settings do, and this run has none
 
 
 def test_own() -> None:
@@ -31,16 +36,18 @@ def test_child(tmp_path: Path) -> None:
 """
 
 
+@pytest.mark.timeout(120)
 def test_a_secret_in_a_line_fails_the_run(tmp_path: Path) -> None:
     (tmp_path / "test_planted.py").write_text(TEST)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "1", "-c", str(ROOT / "pytest.ini"), "--rootdir", str(ROOT)]
+    plugins = ["-p", "devpocket.testing.environment", "-p", "devpocket.testing.secret_scan", "-p", "no:django"]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "1", "-c", os.devnull, "-p", "no:cacheprovider", *plugins]
     done = subprocess.run(
         [*command, str(tmp_path / "test_planted.py")],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=100,
         check=False,
     )
     told = done.stdout
