@@ -110,7 +110,7 @@ class SocketLines:
         log.info(
             "socket_closed",
             **self._fields,
-            close_code=code,
+            close_code=None if code is None else int(code),
             reason=reason,
             seconds=round(time.perf_counter() - self._began, 3),
             bytes_in=bytes_in,
