@@ -16,9 +16,10 @@ from django.http import HttpRequest
 from accounts.models import Mail, Session, SSHKey, User
 from accounts.second_factor import find_authenticator, second_factor_remove
 from accounts.services import session_revoke, sessions_revoke, user_unlock
+from devpocket.operators import OperatorAdmin
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(OperatorAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -46,15 +47,27 @@ class SSHKeyInline(admin.TabularInline):
 
 
 @admin.register(User)
-class UserAdmin(admin.ModelAdmin):
+class UserAdmin(OperatorAdmin):
     list_display = ["username", "email", "plan", "is_verified", "is_active", "is_locked", "is_staff", "created_at"]
     list_filter = ["plan", "is_verified", "is_active", "is_staff"]
-    search_fields = ["username", "email", "full_name"]
+    search_fields = ["id", "username", "email", "full_name"]
     fields = ["username", "email", "full_name", "plan", "is_verified", "is_active", "is_staff", "locked_until"]
     fields += ["has_second_factor"]
     readonly_fields = ["locked_until", "has_second_factor"]
     inlines = [SessionInline, SSHKeyInline]
     actions = ["close_access", "open_access", "unlock", "sign_out", "reset_second_factor"]
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """A superuser's row is a superuser's: with another address in it, their password could be reset."""
+        is_above = obj is not None and obj.is_superuser and not request.user.is_superuser
+        return not is_above and super().has_change_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+        above = [] if request.user.is_superuser else ["is_staff"]
+        return [*super().get_readonly_fields(request, obj), *above]
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return self.has_change_permission(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # an account needs its platform key, which registering makes
@@ -66,28 +79,34 @@ class UserAdmin(admin.ModelAdmin):
     def is_locked(self, user: User) -> bool:
         return user.is_locked
 
+    def _below(self, request: HttpRequest, users: QuerySet[User]) -> QuerySet[User]:
+        return users if request.user.is_superuser else users.exclude(is_superuser=True)
+
     def _each(self, request: HttpRequest, users: QuerySet[User], what: str) -> None:
         for user in users:
             self.log_change(request, user, what)
         self.message_user(request, f"{what}: {users.count()} user(s)", messages.SUCCESS)
 
-    @admin.action(description="Lock out: end every session, refuse signing in")
+    @admin.action(description="Lock out: end every session, refuse signing in", permissions=["operate"])
     def close_access(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        users = self._below(request, users)
         for user in users:
             user.is_active = False
             user.save(update_fields=["is_active", "updated_at"])
             sessions_revoke(user=user, reason="admin")
         self._each(request, users, "Locked out")
 
-    @admin.action(description="Let in again")
+    @admin.action(description="Let in again", permissions=["operate"])
     def open_access(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        users = self._below(request, users)
         for user in users:
             user.is_active = True
             user.save(update_fields=["is_active", "updated_at"])
         self._each(request, users, "Let in again")
 
-    @admin.action(description="Unlock after failed sign-ins")
+    @admin.action(description="Unlock after failed sign-ins", permissions=["operate"])
     def unlock(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        users = self._below(request, users)
         for user in users:
             user_unlock(user=user)
         self._each(request, users, "Unlocked")
@@ -105,8 +124,9 @@ class UserAdmin(admin.ModelAdmin):
     def has_second_factor(self, user: User) -> bool:
         return find_authenticator(user) is not None
 
-    @admin.action(description="Sign out everywhere")
+    @admin.action(description="Sign out everywhere", permissions=["operate"])
     def sign_out(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        users = self._below(request, users)
         for user in users:
             sessions_revoke(user=user, reason="admin")
         self._each(request, users, "Signed out everywhere")
@@ -116,10 +136,13 @@ class UserAdmin(admin.ModelAdmin):
 class SessionAdmin(ReadOnlyAdmin):
     list_display = ["id", "user", "created_at", "last_used_at", "ip", "revoked_at", "revoked_reason"]
     list_select_related = ["user"]
-    search_fields = ["user__username", "user__email", "ip"]
+    search_fields = ["id", "user", "user__username", "user__email", "ip"]
     actions = ["revoke"]
 
-    @admin.action(description="Revoke")
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.change_session")
+
+    @admin.action(description="Revoke", permissions=["operate"])
     def revoke(self, request: HttpRequest, sessions: QuerySet[Session]) -> None:
         live = sessions.filter(revoked_at=None).select_related("user")
         for session in list(live):
@@ -146,8 +169,9 @@ class MailAdmin(ReadOnlyAdmin):
 class AuditAdmin(ReadOnlyAdmin):
     list_display = ["action_time", "user", "content_type", "object_repr", "change_message"]
     list_select_related = ["user", "content_type"]
+    ordering = ["-pk"]  # as they came; their time has no index
     list_filter = ["content_type"]
-    search_fields = ["object_repr", "change_message", "user__username"]
+    search_fields = ["=object_id", "object_repr", "change_message", "user__username"]
 
 
 for unused in (
@@ -163,5 +187,6 @@ for unused in (
 @admin.register(SocialAccount)
 class SocialAccountAdmin(ReadOnlyAdmin):
     list_display = ["user", "provider", "uid", "last_login", "date_joined"]
+    ordering = ["-pk"]
     list_select_related = ["user"]
     search_fields = ["uid", "user__username", "user__email"]

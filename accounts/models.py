@@ -76,6 +76,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering = ["-created_at"]
+        indexes = [models.Index(fields=["-created_at"], name="user_created")]
         constraints = [
             models.UniqueConstraint(Lower("username"), name="user_username_unique"),
             models.UniqueConstraint(Lower("email"), name="user_email_unique"),
@@ -110,7 +111,10 @@ class Session(models.Model):
 
     class Meta:
         ordering = ["-last_used_at"]
-        indexes = [models.Index(fields=["user", "revoked_at"])]
+        indexes = [
+            models.Index(fields=["user", "revoked_at"]),
+            models.Index(fields=["-last_used_at"], name="session_used"),
+        ]
 
     def __str__(self) -> str:
         return f"session {self.pk}"
@@ -184,6 +188,7 @@ class Mail(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
+        indexes = [models.Index(fields=["-created_at"], name="mail_created")]
 
     def __str__(self) -> str:
         return f"{self.kind} to {self.address}"
@@ -201,6 +206,7 @@ class SSHKey(models.Model):
 
     class Meta:
         ordering = ["created_at"]
+        indexes = [models.Index(fields=["created_at"], name="ssh_key_created")]
         constraints = [models.UniqueConstraint(fields=["user", "fingerprint"], name="ssh_key_unique")]
 
     def __str__(self) -> str:

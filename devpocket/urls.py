@@ -18,6 +18,7 @@ from devpocket.errors import NotFound
 from devpocket.health_views import HealthViewSet
 from devpocket.metrics_view import MetricsView
 from devpocket.openapi_views import SchemaView
+from terminals.dashboard import dashboard
 
 
 class UnknownRoute(ApiView):
@@ -38,7 +39,10 @@ health_urls = [
     re_path(r"^health/live/?$", HealthViewSet.as_view({"get": "live"})),
     re_path(r"^health/ready/?$", HealthViewSet.as_view({"get": "ready"})),
 ]
+admin.site.index_template = "terminals/admin_index.html"
+
 urlpatterns = [
+    path("admin/operations/", admin.site.admin_view(dashboard), name="operations"),
     path("admin/", admin.site.urls),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("", include(health_urls)),

@@ -20,6 +20,7 @@ from django.utils.html import format_html, format_html_join
 from accounts.admin import ReadOnlyAdmin, UserAdmin
 from accounts.models import User
 from devpocket.errors import DomainError
+from devpocket.operators import ValuesFilter
 from environments import billing, changes, services
 from environments.models import CloudReport, Environment, EnvironmentEvent, Snapshot
 
@@ -65,9 +66,13 @@ class EnvironmentAdmin(ReadOnlyAdmin):
         *("name", "owner_link", "template", "desired_state", "phase", "progress", "set_up", "error_code"),
         *("droplet_id", "droplet_ip", "size", "region", "lease_owner", "created_at"),
     ]
-    list_filter = ["phase", "desired_state", "installation_completed", "error_code", "region", "size", "template"]
+    list_filter = [
+        *("phase", "desired_state", "installation_completed", ("error_code", ValuesFilter), ("region", ValuesFilter)),
+        *(("size", ValuesFilter), "template"),
+    ]
     list_select_related = ["owner", "template"]
-    search_fields = ["id", "name", "slug", "owner__username", "owner__email", "droplet_id", "droplet_ip", "volume_id"]
+    search_fields = ["id", "owner", "name", "slug", "owner__username", "owner__email"]
+    search_fields += ["droplet_id", "droplet_ip", "volume_id"]
     inlines = [EventInline, SnapshotInline]
     actions = ["start", "stop", "restart", "recover", "hibernate", "take_over", "destroy"]
 
@@ -174,9 +179,9 @@ class EventAdmin(ReadOnlyAdmin):
     """All time lines together: where did the cloud's request come from, what has an operator done."""
 
     list_display = ["at", "environment", "kind", "phase", "message", "actor", "cloud_request_id"]
-    list_filter = ["kind", "phase"]
+    list_filter = [("kind", ValuesFilter), ("phase", ValuesFilter)]
     list_select_related = ["environment", "actor"]
-    search_fields = ["cloud_request_id", "environment__id", "environment__name", "actor__username"]
+    search_fields = ["cloud_request_id", "environment", "actor", "environment__name", "actor__username"]
     ordering = ["-at", "-id"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EnvironmentEvent]:
@@ -186,9 +191,9 @@ class EventAdmin(ReadOnlyAdmin):
 @admin.register(Snapshot)
 class SnapshotAdmin(ReadOnlyAdmin):
     list_display = ["name", "environment", "kind", "status", "size_gb", "region", "cloud_snapshot_id", "created_at"]
-    list_filter = ["status", "kind", "region"]
+    list_filter = ["status", "kind", ("region", ValuesFilter)]
     list_select_related = ["environment"]
-    search_fields = ["id", "name", "cloud_snapshot_id", "environment__id", "environment__name"]
+    search_fields = ["id", "name", "cloud_snapshot_id", "environment", "environment__name"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Snapshot]:
         return super().get_queryset(request).defer(*(f"environment__{name}" for name in SECRETS))

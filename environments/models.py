@@ -180,6 +180,7 @@ class Snapshot(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
+        indexes = [models.Index(fields=["-created_at"], name="snapshot_created")]
         constraints = [
             # Two requests at once: one snapshot. Also the cloud does one action of a droplet at a time.
             models.UniqueConstraint(fields=["environment"], condition=Q(status="pending"), name="snapshot_one_pending")
@@ -261,7 +262,10 @@ class EnvironmentEvent(models.Model):
 
     class Meta:
         ordering = ["at", "id"]
-        indexes = [models.Index(fields=["environment", "at"])]
+        indexes = [
+            models.Index(fields=["environment", "at"]),
+            models.Index(fields=["-at", "-id"], name="event_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.phase})"

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
 from devpocket.errors import DomainError
+from devpocket.operators import OperatorAdmin
 from templates_catalog import services
 from templates_catalog.models import Template, preview_above, problems_above
 from templates_catalog.rules import KEYS, SCHEMA, problems
@@ -34,7 +35,7 @@ class TemplateForm(forms.ModelForm):
 
 
 @admin.register(Template)
-class TemplateAdmin(admin.ModelAdmin):
+class TemplateAdmin(OperatorAdmin):
     form = TemplateForm
     list_display = ["name", "display_name", "category", "status", "is_right", "usage_count", "updated_at"]
     list_filter = ["category", "status"]

@@ -29,7 +29,7 @@ class TerminalShareAdmin(ReadOnlyAdmin):
     ]
     list_filter = ["mode", "created_at", "expires_at", ("revoked_at", admin.EmptyFieldListFilter)]
     list_select_related = ["environment", "created_by"]
-    search_fields = ["id", "environment__id", "environment__name", "created_by__username", "created_by__email"]
+    search_fields = ["id", "environment", "environment__name", "created_by__username", "created_by__email"]
     exclude = ["token_digest"]
     actions = ["revoke"]
 
@@ -87,10 +87,9 @@ class OpenTerminalAdmin(ReadOnlyAdmin):
     ]
     list_filter = [ProcessFilter, "kind", "mode"]
     list_select_related = ["user", "share", "environment"]
-    search_fields = ["id", "session", "process", "environment__id", "environment__name"]
+    search_fields = ["id", "session", "process", "environment", "environment__name"]
     search_fields += ["user__username", "user__email"]
     search_help_text = "The id of a terminal or an environment, its name, a session, a user, a process"
-    show_full_result_count = False
     actions = ["terminate"]
     terminate_max = 200  # at a time: each is an event of its own
 
@@ -171,7 +170,7 @@ class RecordingAdmin(ReadOnlyAdmin):
     ]
     list_filter = ["state", "started_at"]
     list_select_related = ["owner"]
-    search_fields = ["id", "environment__id", "environment_name", "owner__username", "owner__email"]
+    search_fields = ["id", "environment", "environment_name", "owner__username", "owner__email"]
     exclude = ["file"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Recording]:

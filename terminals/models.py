@@ -33,7 +33,10 @@ class TerminalShare(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["environment", "-created_at"], name="terminal_share_of")]
+        indexes = [
+            models.Index(fields=["environment", "-created_at"], name="terminal_share_of"),
+            models.Index(fields=["-created_at"], name="terminal_share_created"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_mode_display()} link of {self.environment_id}"

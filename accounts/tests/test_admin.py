@@ -64,21 +64,6 @@ def test_lists_can_be_read_and_searched(name: str, desk: Client, ann: SignIn) ->
     assert "0 results" in page(desk, f"{name}_changelist", q="nobody-of-this-name")
 
 
-def test_lists_take_no_query_a_row(
-    desk: Client, sign_up: Callable[..., SignIn], django_assert_num_queries: Any
-) -> None:
-    from django.db import connection
-    from django.test.utils import CaptureQueriesContext
-
-    for name in ("accounts_user", "accounts_session"):
-        with CaptureQueriesContext(connection) as few:
-            page(desk, f"{name}_changelist")
-        for index in range(3):
-            sign_up(f"{name}-{index}")
-        with django_assert_num_queries(len(few)):
-            page(desk, f"{name}_changelist")
-
-
 def test_locking_out_ends_sessions_and_signing_in_until_let_in_again(desk: Client, ann: SignIn, ben: SignIn) -> None:
     act(desk, "close_access", ann.user)
     user = User.objects.get(pk=ann.user.pk)

@@ -121,23 +121,6 @@ def test_how_far_a_set_up_is_can_be_seen(columns: dict[str, Any], shown: str, de
     assert columns.get("install_error", "") in single
 
 
-@pytest.mark.parametrize("model", ["environment", "environmentevent", "snapshot"])
-def test_lists_take_no_query_a_row(model: str, desk: Client, ann: SignIn, django_assert_num_queries: Any) -> None:
-    def add(number: int) -> None:
-        home = home_of(ann.user, name=f"E{number}")
-        Snapshot.objects.create(environment=home, name="Copy", region="nyc3")
-        home.events.create(kind="x", phase=Phase.RUNNING, actor=ann.user)
-
-    add(0)
-    name = f"environments_{model}_changelist"
-    with CaptureQueriesContext(connection) as few:
-        page(desk, name)
-    for number in range(1, 4):
-        add(number)
-    with django_assert_num_queries(len(few)):
-        page(desk, name)
-
-
 def test_the_page_of_one_takes_no_query_an_event(desk: Client, home: Environment, ann: SignIn) -> None:
     home.events.create(kind="x", phase=Phase.RUNNING, actor=ann.user)
     page(desk, "environments_environment_change", home.pk)  # content types are remembered
