@@ -6,19 +6,30 @@ A refusal is a `DomainError`. Anything else that reaches `exception_handler` is 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views import defaults
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
 from devpocket.times import time_text
 
 log = structlog.get_logger(__name__)
+
+# What a database that is away raises, in the middle of something too, and where two wait for each other: asking again
+# helps.
+DATABASE_AWAY = (OperationalError, InterfaceError)
+AWAY_RETRY_S = 5  # told to whoever needs what is away just now
+UNAVAILABLE_TEXT = "The service is not available right now. Please try again in a moment."
 
 FieldError = dict[str, str]  # {"field": dotted path, "message": sentence, "code": one of contract 2.3}
 
@@ -98,8 +109,14 @@ HTTP_CODES = {
     413: "invalid_input",
     415: "invalid_input",
     429: "rate_limited",
+    503: "service_unavailable",
 }
 INTERNAL_ERROR_TEXT = "Something went wrong on our side. Please try again."
+
+
+def is_away(error: BaseException | None) -> bool:
+    """Whether it says that something we need is out of reach for now: the database, the cache, the channel layer."""
+    return isinstance(error, (*DATABASE_AWAY, ServiceUnavailable, RedisConnectionError, RedisTimeoutError))
 
 
 def error_body(
@@ -154,6 +171,8 @@ def _as_domain_error(error: Exception) -> DomainError:
     """What the libraries raise, as ours. Anything unknown becomes an internal error that says nothing."""
     if isinstance(error, DomainError):
         return error
+    if isinstance(error, DATABASE_AWAY):
+        return ServiceUnavailable(UNAVAILABLE_TEXT, retry_after_s=AWAY_RETRY_S)
     if isinstance(error, drf.ValidationError):
         errors = field_errors(error.detail)
         return InvalidInput(errors[0]["message"] if errors else "The request can't be taken as it is.", errors=errors)
@@ -171,6 +190,15 @@ def _as_domain_error(error: Exception) -> DomainError:
         refusal.code = HTTP_CODES.get(error.status_code, "internal_error")
         return refusal
     return DomainError(INTERNAL_ERROR_TEXT)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500: what is not of the API, the admin for one."""
+    if not is_away(sys.exc_info()[1]):
+        return defaults.server_error(request)
+    response = HttpResponse(UNAVAILABLE_TEXT, content_type="text/plain", status=503)
+    response["Retry-After"] = str(AWAY_RETRY_S)
+    return response
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:

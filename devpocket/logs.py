@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import logging.config
 import re
+import sys
 import uuid
 from typing import Any
 
@@ -113,6 +114,19 @@ def scrub_line(_logger: WrappedLogger, _method: str, line: str) -> str:
     return SECRET_TEXTS.sub(SCRUBBED, line)
 
 
+def away_in_short(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A store that is away is met by many, and no bug of theirs: a warning without a traceback."""
+    given = event.get("exc_info")
+    if given:
+        from devpocket.errors import is_away  # not before settings are there, which import this module
+
+        error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+        if is_away(error):
+            del event["exc_info"]
+            event["level"], event["error"] = "warning", f"{type(error).__name__}: {error}"[:200]
+    return event
+
+
 def _shared() -> list[Any]:
     """What is done to every line, ours or a library's."""
     return [
@@ -120,6 +134,7 @@ def _shared() -> list[Any]:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        away_in_short,
         name_alike,
         scrub,
     ]

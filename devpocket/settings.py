@@ -120,19 +120,31 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
-else:  # what the URL asks for, such as ?sslmode=verify-full, stays
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
-        "min_size": 1,
-        "max_size": DATABASE_POOL_SIZE,
-        "timeout": 10,
+else:
+    DATABASES["default"]["ENGINE"] = "devpocket.postgresql"
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a connection from before the database's restart serves nobody
+    # What the URL asks for, such as ?sslmode=verify-full, wins. A database that doesn't answer is given up soon, and
+    # asked again soon: whoever waits is told to come back.
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 3,
+        "tcp_user_timeout": 10_000,  # ms; of what was sent and isn't confirmed
+        **DATABASES["default"].get("OPTIONS", {}),
+        "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 3, "reconnect_timeout": 5},
     }
 
+# Room for every counter: the default of 300 entries would throw rate limits away.
+_OWN_CACHE = {
+    "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+    "OPTIONS": {"MAX_ENTRIES": 100_000},
+}
 CACHES: dict[str, dict[str, Any]]
 CHANNEL_LAYERS: dict[str, dict[str, Any]]
 if REDIS_URL:
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
     from devpocket.redis_connection import CancellableConnection
 
-    # 30 s: channels_redis waits up to 5 s in one command, which is redis-py's own limit for an answer.
     CACHES = {
         "default": {
             "BACKEND": "devpocket.redis_cache.CountingRedisCache",
@@ -142,10 +154,12 @@ if REDIS_URL:
                 # It answers within a millisecond; one that hangs must not hold up every request.
                 "socket_connect_timeout": 2,
                 "socket_timeout": 3,
+                "retry": Retry(NoBackoff(), 1),
             },
             "VERSION": 2,  # entries of another form than those that are not signed
         }
     }
+    # 30 s: channels_redis waits up to 5 s in one command, which is redis-py's own limit for an answer.
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -155,10 +169,9 @@ if REDIS_URL:
         }
     }
 else:
-    # Room for every counter: the default of 300 entries would throw rate limits away.
-    options = {"MAX_ENTRIES": 100_000}
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": options}}
+    CACHES = {"default": _OWN_CACHE}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+CACHES["local"] = {**_OWN_CACHE, "LOCATION": "local"}  # for what has to go on while Redis is away (devpocket/cache.py)
 
 # --- Accounts and tokens (contract section 3)
 

@@ -1,4 +1,5 @@
 """Rate limits (contract section 10): fixed windows counted in the cache, so that all processes share them.
+Without the cache each process counts for itself.
 
 A bucket is (requests, seconds) in settings.RATE_LIMITS. Counting is one atomic `incr`, which DRF's own
 throttles (read, append, write back) are not: parallel requests slip through those.
@@ -13,12 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
+from django.core.cache import BaseCache
 from django.http import HttpRequest
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from devpocket.cache import shared_or_own
 from devpocket.counters import throttled
 from devpocket.redis_cache import CountingRedisCache
 
@@ -75,14 +77,14 @@ def count(bucket: str, key: str) -> Standing:
     # Keys hold addresses and names: no place for them in a cache. JSON may escape half a surrogate pair.
     digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
     name = f"rate:{bucket}:{digest}:{window}"
-    used = _count_one(name, window_s + 5)
+    used = shared_or_own(lambda cache: _counted(cache, name, window_s + 5))
     return Standing(limit, max(0, limit - used), (window + 1) * window_s, used <= limit)
 
 
-def _count_one(name: str, keep_s: int) -> int:
+def _counted(cache: BaseCache, name: str, keep_s: int) -> int:
     """How often it was counted, with this time."""
-    if isinstance(caches[DEFAULT_CACHE_ALIAS], CountingRedisCache):
-        return int(cache.count(name, keep_s))
+    if isinstance(cache, CountingRedisCache):
+        return cache.count(name, keep_s)
     cache.add(name, 0, timeout=keep_s)
     try:
         return int(cache.incr(name))

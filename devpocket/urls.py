@@ -40,6 +40,7 @@ health_urls = [
     re_path(r"^health/ready/?$", HealthViewSet.as_view({"get": "ready"})),
 ]
 admin.site.index_template = "terminals/admin_index.html"
+handler500 = "devpocket.errors.server_error"
 
 urlpatterns = [
     path("admin/operations/", admin.site.admin_view(dashboard), name="operations"),

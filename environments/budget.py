@@ -19,6 +19,8 @@ from enum import IntEnum
 from django.conf import settings
 from django.core.cache import cache
 
+from devpocket.cache import CacheAway
+from devpocket.errors import AWAY_RETRY_S
 from environments import counters
 from environments.cloud import CloudThrottled
 
@@ -150,7 +152,10 @@ class Gate:
         while True:
             if self._closed.is_set() or event.is_set():
                 raise BudgetSpent(1.0)
-            wait_s = take(self._priority)
+            try:
+                wait_s = take(self._priority)
+            except CacheAway as error:  # nobody knows what the others have used
+                raise BudgetSpent(AWAY_RETRY_S) from error
             if wait_s <= 0.0:
                 return
             if time.monotonic() + wait_s > give_up_at:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
-from django.core.cache import cache
+from django.core.cache import BaseCache
 
 from accounts.plans import PLAN_RANK
+from devpocket.cache import shared_or_own
 from devpocket.errors import DomainError, InvalidInput
 from environments import cloudapi
 from environments.cloud import CloudError, Region, Size
@@ -89,8 +90,13 @@ def _cached(key: str, fetch: Callable[[], T], built_in: T) -> T:
 
     A cloud that didn't answer isn't asked again for a while: the next request must not wait for it as well.
     """
-    if (fresh := cache.get(f"catalogue:{key}:fresh")) is not None:
-        return fresh
+    return shared_or_own(lambda cache: _cached_in(cache, key, fetch, built_in))
+
+
+def _cached_in(cache: BaseCache, key: str, fetch: Callable[[], T], built_in: T) -> T:
+    found: T | None
+    if (found := cache.get(f"catalogue:{key}:fresh")) is not None:
+        return found
     if cache.get(SILENT) is None:
         try:
             value = fetch()
@@ -101,8 +107,8 @@ def _cached(key: str, fetch: Callable[[], T], built_in: T) -> T:
             cache.set(f"catalogue:{key}:fresh", value, FRESH_S)
             cache.set(f"catalogue:{key}:stale", value, STALE_S)
             return value
-    stale = cache.get(f"catalogue:{key}:stale")
-    return built_in if stale is None else stale
+    found = cache.get(f"catalogue:{key}:stale")
+    return built_in if found is None else found
 
 
 def sizes() -> list[Size]:
@@ -223,7 +229,7 @@ def _region_of(environment: Environment) -> Region:
 
 def _regions_at_hand() -> list[Region] | None:
     """What is cached already, for those who must not wait for the cloud. None: nothing is."""
-    return cache.get("catalogue:regions:fresh") or cache.get("catalogue:regions:stale")
+    return shared_or_own(lambda cache: cache.get("catalogue:regions:fresh") or cache.get("catalogue:regions:stale"))
 
 
 def is_known_region(slug: str) -> bool:

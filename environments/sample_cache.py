@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.core.cache import cache
+from django.core.cache import BaseCache
 
+from devpocket.cache import shared_or_own
 from environments.models import Environment
 from environments.readings import Reading
 from environments.samples import Sample
@@ -19,7 +20,7 @@ def _key(environment_id: UUID) -> str:
 
 def find_last(environment: Environment) -> Sample | None:
     """The newest sample since the machine came up: whole from the cache, else what the history has of it."""
-    sample: Sample | None = cache.get(_key(environment.pk))
+    sample: Sample | None = shared_or_own(lambda cache: cache.get(_key(environment.pk)))
     if sample is not None and sample.at >= environment.phase_changed_at:
         return sample
     row = environment.samples.filter(at__gte=environment.phase_changed_at).order_by("-at").first()
@@ -36,15 +37,20 @@ def find_last(environment: Environment) -> Sample | None:
 
 def may_measure(environment_id: UUID, *, limit_s: float) -> bool:
     """Whether no other process is asking the machine right now; then this one is, for `limit_s` at most."""
-    return cache.add(f"{_key(environment_id)}:asking", 1, timeout=max(1, round(limit_s)))
+    key, timeout_s = f"{_key(environment_id)}:asking", max(1, round(limit_s))
+    return shared_or_own(lambda cache: cache.add(key, 1, timeout=timeout_s))
 
 
 def is_being_measured(environment_id: UUID) -> bool:
-    return cache.get(f"{_key(environment_id)}:asking") is not None
+    return shared_or_own(lambda cache: cache.get(f"{_key(environment_id)}:asking")) is not None
 
 
 def measured(environment_id: UUID, sample: Sample | None) -> None:
     """The machine was asked; None: it didn't answer."""
-    if sample is not None:
-        cache.set(_key(environment_id), sample, timeout=CACHE_S)
-    cache.delete(f"{_key(environment_id)}:asking")
+
+    def store(cache: BaseCache) -> None:
+        if sample is not None:
+            cache.set(_key(environment_id), sample, timeout=CACHE_S)
+        cache.delete(f"{_key(environment_id)}:asking")
+
+    shared_or_own(store)

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.core.cache import cache
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -22,6 +21,7 @@ from accounts.errors import TokenInvalid
 from accounts.keys import generate_pair
 from accounts.models import User
 from accounts.plans import plan_limits
+from devpocket.cache import shared_or_own
 from devpocket.errors import NotFound
 from devpocket.nudges import environment_group, nudge_on_commit
 from environments import wake
@@ -220,7 +220,8 @@ def host_key_mismatch_record(*, environment_id: UUID) -> None:
 
     An event once an hour at most, however often somebody comes back to try.
     """
-    if cache.add(f"host-key-mismatch:{environment_id}", True, HOST_KEY_EVENT_EVERY_S):
+    key = f"host-key-mismatch:{environment_id}"
+    if shared_or_own(lambda cache: cache.add(key, True, HOST_KEY_EVENT_EVERY_S)):
         environment = Environment.objects.get(pk=environment_id)
         event_record(
             environment, kind="host_key_mismatch", message="The machine doesn't show the host key it was given."

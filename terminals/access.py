@@ -11,7 +11,7 @@ from django.db.models import Exists, QuerySet
 
 from accounts.models import Session
 from accounts.selectors import get_session_by_access_token, live_session
-from devpocket.errors import DomainError
+from devpocket.errors import AWAY_RETRY_S, UNAVAILABLE_TEXT, DomainError
 from environments.connections import target_for
 from environments.lifecycle import BECOMING_READY, Phase
 from environments.models import Environment
@@ -26,13 +26,25 @@ from terminals.tmux import SESSION_NAME
 
 
 class Refused(DomainError):
-    """A socket that is told why and closed with 1008. `reason` is the close frame's text (contract 9.4)."""
+    """A socket that is told why and closed with `close_code`. `reason` is the close frame's text (contract 9.4)."""
 
     http_status = 403
+    close_code = 1008
 
     def __init__(self, code: str, reason: str, message: str) -> None:
         super().__init__(message)
         self.code, self.reason = code, reason
+
+
+class TryAgain(Refused):
+    """Nothing is known about the client: what has to be asked is away. It comes back, as after any code but 1008."""
+
+    http_status = 503
+    close_code = 1013
+
+    def __init__(self) -> None:
+        super().__init__("service_unavailable", "try again later", UNAVAILABLE_TEXT)
+        self.retry_after_s = AWAY_RETRY_S
 
 
 AUTHENTICATION_FAILED = ("authentication_failed", "Authentication failed", "Your sign-in is not valid.")

@@ -11,13 +11,15 @@ from typing import Any
 import structlog
 from channels.db import database_sync_to_async
 
+from devpocket.cache import CacheAway
+from devpocket.errors import DATABASE_AWAY
 from devpocket.flags import Flag
 from environments.idle import find_warned_stop
 from environments.models import Environment
 from environments.services import host_key_mismatch_record
 from environments.ssh import HostKeyMismatch, SSHUnavailable, Target
 from terminals import access, counters, frames
-from terminals.access import Refused, Standing, find_target, look_again
+from terminals.access import Refused, Standing, TryAgain, find_target, look_again
 from terminals.lifespan import hub
 from terminals.models import OpenTerminal
 from terminals.numbered import NumberedInput
@@ -210,7 +212,11 @@ class TerminalConsumer(ClientSocket):
         told_away = limit_s == ATTACH_LIMIT_S  # the first time there is nothing to be away from
         while self.viewer is None and not self.is_closing:
             await self.ready.wait()
-            target, self.target = self.target or await database_sync_to_async(self._find_target)(), None
+            try:
+                target, self.target = self.target or await database_sync_to_async(self._find_target)(), None
+            except DATABASE_AWAY:
+                await asyncio.sleep(ATTACH_RETRY_S)
+                continue
             if target is None:  # it doesn't run any more: _watch finds out what that means
                 give_up_at = None
                 self.ready.clear()
@@ -224,6 +230,10 @@ class TerminalConsumer(ClientSocket):
             except HostKeyMismatch as error:
                 await database_sync_to_async(host_key_mismatch_record)(environment_id=self.place.environment_id)
                 return await self._give_up(error)
+            except CacheAway:
+                if time.monotonic() > give_up_at:
+                    return await self.refuse(TryAgain())
+                await asyncio.sleep(ATTACH_RETRY_S)
             except SSHUnavailable as error:
                 if time.monotonic() > give_up_at:
                     return await self._give_up(error)
@@ -271,7 +281,11 @@ class TerminalConsumer(ClientSocket):
         known = "unknown" if hub.find(point.stream) is None else "missed"
         counters.resume("resumed" if viewer is not None else known)
         if viewer is None:
-            await self.numbered.take_over(point.stream, self.place)
+            try:
+                await self.numbered.take_over(point.stream, self.place)
+            except CacheAway:
+                self.resume = point
+                raise
         return viewer
 
     async def _relay(self, viewer: Viewer) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 from channels.db import database_sync_to_async
+from redis.exceptions import RedisError
 
 from devpocket.nudges import environment_group
 from terminals import frames
@@ -66,14 +68,18 @@ class NumberedInput:
         await self._store(is_final=False)
 
     async def take_over(self, stream_id: str, place: Place) -> None:
-        """From a stream that can't be gone on with here. Whoever else has it stops first, and says where."""
+        """From a stream that can't be gone on with here. Whoever else has it stops first, and says where.
+
+        Raises: CacheAway. Without the cache nobody knows what was applied.
+        """
         if (stream := hub.find(stream_id)) is not None and stream.place == place:
             self.seq = stream.input_seq
             hub.replace(stream)
             return
         channel_layer = self._socket.channel_layer
         moved = {"type": "stream.moved", "stream": stream_id}
-        await channel_layer.group_send(environment_group(place.environment_id), moved)
+        with suppress(OSError, RedisError):
+            await channel_layer.group_send(environment_group(place.environment_id), moved)
         applied = await database_sync_to_async(find_applied)(stream_id, place)
         give_up_at = asyncio.get_running_loop().time() + TAKE_OVER_LIMIT_S
         while applied is not None and not applied.is_final and asyncio.get_running_loop().time() < give_up_at:

@@ -21,13 +21,15 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from devpocket.access_log import SocketLines
+from devpocket.cache import CacheAway
+from devpocket.errors import DATABASE_AWAY
 from devpocket.flags import Flag
 from devpocket.logs import about
 from devpocket.nudges import environment_group, session_group, share_group
 from environments.services import activity_record
 from environments.ssh import Target
 from terminals import access, counters, frames, slots
-from terminals.access import Access, Refused, Standing, check_access, find_target, look_again
+from terminals.access import Access, Refused, Standing, TryAgain, check_access, find_target, look_again
 from terminals.handshake import Handshake, read_handshake
 from terminals.limits import Allowance
 from terminals.models import Mode, OpenTerminal
@@ -194,19 +196,19 @@ class ClientSocket(LivingSocket):
                     log.warning("nudges_not_heard", error=f"{type(error).__name__}: {error}")
                 is_away = True
                 await asyncio.sleep(LISTEN_RETRY_S)
-                await self._join_again()
+                await self._join()
+                self.news.set()
                 continue
             is_away = False
             handler = getattr(self, message["type"].replace(".", "_"), None)
             if handler is not None:
                 handler(message)
 
-    async def _join_again(self) -> None:
-        """The layer may have forgotten who is in a group, and what was said meanwhile."""
+    async def _join(self) -> None:
+        """Without the layer that is made up for: `_hear` joins again, as the layer may have forgotten who is where."""
         with suppress(OSError, RedisError):
             for group in self.groups_joined:
                 await self.channel_layer.group_add(group, self.channel_name)
-        self.news.set()
 
     async def _clean_up(self) -> None:
         """Each step also where one before it has failed."""
@@ -219,8 +221,9 @@ class ClientSocket(LivingSocket):
                 log.exception("terminal_clean_up_failed")
 
     async def _leave_groups(self) -> None:
-        for group in self.groups_joined:
-            await self.channel_layer.group_discard(group, self.channel_name)
+        with suppress(OSError, RedisError):  # groups forget their members by themselves, too
+            for group in self.groups_joined:
+                await self.channel_layer.group_discard(group, self.channel_name)
 
     def _sign_off(self) -> None:
         """Its place first: the client may be back in a moment."""
@@ -234,7 +237,8 @@ class ClientSocket(LivingSocket):
     async def refuse(self, refused: Refused) -> None:
         if not self.may_read.is_set():
             counters.socket_refused(self.kind, refused.code)
-        await self.finish(POLICY_VIOLATION, refused.reason, frames.error(refused.code, refused.message))
+        more = {} if refused.retry_after_s is None else {"retry_after": refused.retry_after_s}
+        await self.finish(refused.close_code, refused.reason, frames.error(refused.code, refused.message, **more))
 
     async def admit(self) -> tuple[Standing, Target | None]:
         """The checks, in the contract's order (9.1); and how to reach the machine, if it runs. Raises: Refused."""
@@ -247,12 +251,12 @@ class ClientSocket(LivingSocket):
                 assert who.session_id is not None or who.share is not None  # noqa: S101 -- either got it in
                 own = share_group(who.share.pk) if who.share is not None else session_group(who.session_id)
                 # Before looking, so that no change falls in between.
-                for group in (environment_group(who.environment_id), own):
-                    self.groups_joined.append(group)
-                    await self.channel_layer.group_add(group, self.channel_name)
+                self.groups_joined = [environment_group(who.environment_id), own]
+                await self._join()
                 standing, target = await database_sync_to_async(self._sign_on)()
-        except TimeoutError as error:
-            raise Refused(*access.AUTHENTICATION_FAILED) from error
+        except (TimeoutError, CacheAway, *DATABASE_AWAY) as error:
+            log.exception("terminal_not_admitted")
+            raise TryAgain from error
         if not standing.is_admitted:
             raise Refused(*self._why_not())
         if not self.may_stay(standing):

@@ -16,15 +16,13 @@ import resource
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from devpocket.tasks import TaskOwner
 from terminals.tests.load import outages
+from terminals.tests.load.report import Report, percentile, tell_log
 from terminals.tests.load.typist import Tally, Typist
 from terminals.tests.load.visitors import Visit, Visitors
 from terminals.tests.load.watch import Watch
@@ -37,29 +35,9 @@ SAMPLE_EVERY_S = 5.0
 PER_USER = 8  # of the ten that one may have: those that come back may meet their own old places
 
 
-@dataclass
-class Report:
-    """Lines to print, and whether all that had to hold does."""
-
-    is_good: bool = True
-
-    def say(self, text: str = "") -> None:
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
-
-    def check(self, what: str, value: str, *, holds: bool) -> None:
-        self.is_good = self.is_good and holds
-        self.say(f"  {what:44} {value:>24}   {'ok' if holds else 'NOT AS IT SHOULD BE'}")
-
-
 def _servers_cpu_s(made: World) -> float:
     used = [psutil.Process(server.process.pid).cpu_times() for server in made.servers]
     return sum(times.user + times.system for times in used)
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    ranked = sorted(values)
-    return ranked[min(len(ranked) - 1, int(len(ranked) * share))] if ranked else float("nan")
 
 
 async def run(options: argparse.Namespace, made: World, report: Report) -> None:
@@ -111,7 +89,7 @@ async def run(options: argparse.Namespace, made: World, report: Report) -> None:
     )
     _tell_cost(watch, report)
     for server in made.servers:
-        _tell_log(server.process.log, report)
+        tell_log(server.process.log, report)
 
 
 async def _measure(options: argparse.Namespace, made: World, watch: Watch, report: Report) -> list[float]:
@@ -188,15 +166,6 @@ def _tell_cost(watch: Watch, report: Report) -> None:
     )
     for name, cores in watch.cores().items():
         report.say(f"    {name:20} {cores:6.2f}")
-
-
-def _tell_log(log: Path, report: Report) -> None:
-    """What a server had to complain about."""
-    found: Counter[str] = Counter()
-    for line in log.read_text(errors="replace").splitlines():
-        if '"level": "error"' in line or '"level": "warning"' in line:
-            found[line.partition('"event": "')[2].partition('"')[0]] += 1
-    report.say(f"  warnings and errors in {log.parent.name}: {dict(found) or 'none'}")
 
 
 def main() -> int:

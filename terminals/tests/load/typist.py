@@ -10,6 +10,7 @@ import time
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -127,7 +128,8 @@ class Typist:
                 self.is_settled.set()
             await self._keep_typing(connection)
         except TimeoutError:
-            self._tally.failures.append(f"{self._name}: waits for {self._waiting_for!r} in {self._received[-200:]!r}")
+            at = f"{datetime.now(UTC):%H:%M:%S} {self._name}"
+            self._tally.failures.append(f"{at}: waits for {self._waiting_for!r} in {self._received[-200:]!r}")
             await connection.close()
         except ConnectionClosed:
             pass
