@@ -80,6 +80,7 @@ class _Links(HTMLParser):
             self.inline.append(tag)
 
 
+@pytest.mark.django_db  # a request ends with a look at the database's connection, where an earlier test left one
 def test_the_page_needs_nobody_else_and_no_inline_script() -> None:
     client = Client()
     page = client.get("/docs")
