@@ -24,15 +24,16 @@ class Watch:
     visitors_pid: int
     memory: list[list[float]] = field(default_factory=list)
     began_at: float = 0.0
-    _first: dict[str, float] = field(default_factory=dict)
-    _last: dict[str, float] = field(default_factory=dict)
+    _first: dict[tuple[str, int], float] = field(default_factory=dict)  # by group and process: those come and go
+    _last: dict[tuple[str, int], float] = field(default_factory=dict)
 
     def sample(self) -> None:
-        used = {name: _cpu_s(pids) for name, pids in self._groups().items()}
-        used["whole machine"] = _busy_s()
+        used = {(name, pid): _cpu_s(pid) for name, pids in self._groups().items() for pid in pids}
+        used["whole machine", 0] = _busy_s()
         if not self._first:
             self._first, self.began_at = used, time.monotonic()
-        self._last, self._ended_at = used, time.monotonic()
+        self._last |= used
+        self._ended_at = time.monotonic()
         self.memory.append([psutil.Process(one.process.pid).memory_info().rss / MIB for one in self.world.servers])
 
     def _groups(self) -> dict[str, list[int]]:
@@ -50,8 +51,10 @@ class Watch:
 
     def cores(self) -> dict[str, float]:
         """How many cores each group was busy with, on average."""
-        passed_s = self._ended_at - self.began_at
-        return {name: (used - self._first.get(name, 0.0)) / passed_s for name, used in self._last.items()}
+        passed_s, cores = self._ended_at - self.began_at, dict.fromkeys((name for name, _ in self._last), 0.0)
+        for (name, pid), used in self._last.items():
+            cores[name] += (used - self._first.get((name, pid), 0.0)) / passed_s
+        return cores
 
     def growth(self) -> list[float]:
         """Of each server's memory, from the first samples to the last, as a share."""
@@ -70,13 +73,11 @@ def _with_children(pid: int) -> list[int]:
     return []
 
 
-def _cpu_s(pids: list[int]) -> float:
-    used = 0.0
-    for pid in pids:
-        with suppress(psutil.NoSuchProcess):
-            times = psutil.Process(pid).cpu_times()
-            used += times.user + times.system
-    return used
+def _cpu_s(pid: int) -> float:
+    with suppress(psutil.NoSuchProcess):
+        times = psutil.Process(pid).cpu_times()
+        return float(times.user + times.system)
+    return 0.0
 
 
 def _busy_s() -> float:
