@@ -256,8 +256,8 @@ def test_a_page_out_of_range_is_refused(client: APIClient, query: str, codes: di
 
 
 @pytest.mark.usefixtures("_five")
-def test_the_list_takes_three_queries(
+def test_the_list_takes_two_queries(
     client: APIClient, django_assert_num_queries: Callable[[int], CaptureQueriesContext]
 ) -> None:
-    with django_assert_num_queries(3):  # the session, the page, the total
+    with django_assert_num_queries(2):  # the session, and the page, which is all
         client.get(LIST)
