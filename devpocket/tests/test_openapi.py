@@ -15,7 +15,6 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from devpocket.health_views import HealthViewSet
 from devpocket.testing.processes import ROOT
-from devpocket.urls import UnknownRoute
 
 COMMITTED = ROOT / "docs" / "openapi.yaml"
 
@@ -44,9 +43,9 @@ def _views(patterns: list[Any]) -> list[Any]:
 
 def test_every_view_of_the_api_is_described() -> None:
     views = [view for view in _views(get_resolver().url_patterns) if view.__module__.split(".")[0] != "drf_spectacular"]
-    hidden = {view for view in views if getattr(view, "schema", True) is None}
+    hidden = {view.__qualname__ for view in views if getattr(view, "schema", True) is None}
     assert HealthViewSet in views
-    assert hidden <= {UnknownRoute}
+    assert hidden <= {"UnknownRoute"}  # by name: another test makes the routes anew, and their classes
 
 
 def test_every_operation_says_what_it_is_and_how_it_is_refused(described: Path) -> None:
