@@ -7,6 +7,7 @@ leaves a machine that is not whole, and hangs. FAKE_HOME/calls has a line for ea
 """
 
 import argparse
+import fcntl
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 HOME = Path(os.environ["FAKE_HOME"])
-STATE, MISBEHAVE, CALLS = HOME / "state.json", HOME / "misbehave", HOME / "calls"
+STATE, MISBEHAVE, CALLS, LOCK = HOME / "state.json", HOME / "misbehave", HOME / "calls", HOME / "lock"
 State = dict[str, Any]
 
 
@@ -127,25 +128,30 @@ def next_trouble(command: str) -> str:
     return kind
 
 
+def run(options: argparse.Namespace, trouble: str) -> Any:
+    state = load()
+    if options.command == "ls":
+        volumes = [{"volume": name, "size_mb": volume["size_mb"]} for name, volume in state["volumes"].items()]
+        return {"droplets": list(state["machines"].values()), "volumes": volumes}
+    {"up": up, "attach": plug, "detach": plug, "destroy": destroy}.get(options.command, switch)(state, options)
+    answer = state["machines"].get(options.name)
+    if trouble == "half":
+        answer["status"], answer["user_data"] = "off", "cut short"
+    save(state)
+    return answer
+
+
 def main() -> None:
     options = parse()
     with CALLS.open("a") as calls:
         calls.write(" ".join(sys.argv[1:]) + "\n")
-    state, trouble = load(), next_trouble(options.command)
+    with LOCK.open("w") as lock:  # several calls run at a time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        trouble = next_trouble(options.command)
+        answer: Any = None if trouble in ("fail", "hang") else run(options, trouble)
     if trouble == "fail":
         sys.exit("droplet: it was\ndroplet: no good day")
-    if trouble == "hang":
-        time.sleep(600)
-    if options.command == "ls":
-        volumes = [{"volume": name, "size_mb": volume["size_mb"]} for name, volume in state["volumes"].items()]
-        answer: Any = {"droplets": list(state["machines"].values()), "volumes": volumes}
-    else:
-        {"up": up, "attach": plug, "detach": plug, "destroy": destroy}.get(options.command, switch)(state, options)
-        answer = state["machines"].get(options.name)
-        if trouble == "half":
-            answer["status"], answer["user_data"] = "off", "cut short"
-        save(state)
-    if trouble == "half":
+    if trouble in ("hang", "half"):
         time.sleep(600)
     if trouble == "port":
         answer["ssh_port"] += 1
