@@ -18,16 +18,15 @@ from environments.idle import find_warned_stop
 from environments.models import Environment
 from environments.services import host_key_mismatch_record
 from environments.ssh import HostKeyMismatch, SSHUnavailable, Target
-from terminals import access, counters, frames
+from terminals import counters, frames
 from terminals.access import Refused, Standing, TryAgain, find_target, look_again
 from terminals.lifespan import hub
 from terminals.models import OpenTerminal
-from terminals.numbered import NumberedInput
 from terminals.places import command_at, place_of, recorder_for
-from terminals.protocol import BadFrame, Input, Key, Ping, Resize, ResumePoint, parse_frame
+from terminals.protocol import ResumePoint
 from terminals.socket_life import INTERNAL_ERROR, NORMAL, Message
-from terminals.sockets import ClientSocket
 from terminals.stream import FIRST_SIZE, Place, Stream, Viewer
+from terminals.typing_socket import NOT_READY, TypingSocket
 
 log = structlog.get_logger(__name__)
 
@@ -35,12 +34,10 @@ ATTACH_LIMIT_S = 30  # how long a running machine may stay silent before its ter
 REATTACH_LIMIT_S = 180  # and one that was attached: somebody may have rebooted it from inside
 ATTACH_RETRY_S = 1.0
 LOSSES_MAX = 5  # streams in a row that broke within ATTACH_LIMIT_S
-INPUT_LIMIT_S = 60  # a machine that takes no input for so long
-NOT_READY = frames.error("terminal_not_ready", "The terminal is not ready yet.")
 REPLACED = "This terminal was opened elsewhere."
 
 
-class TerminalConsumer(ClientSocket):
+class TerminalConsumer(TypingSocket):
     """One client at one stream after another: a broken connection to the machine is made again on the same socket."""
 
     kind = OpenTerminal.Kind.TERMINAL
@@ -50,97 +47,15 @@ class TerminalConsumer(ClientSocket):
 
     def __init__(self) -> None:
         super().__init__()
-        self.viewer: Viewer | None = None
         self.resume: ResumePoint | None = None
-        self.size: tuple[int, int] | None = None  # the client's window, once it has told
-        self.resizing: asyncio.TimerHandle | None = None
         self.ready = Flag()  # the environment runs
         self.target: Target | None = None  # as it was when the client was admitted
-        self.numbered = NumberedInput(self)
         self.told_news: tuple[str, bool, str] | None = None  # of the environment
         self.stops_at: datetime | None = None  # for being idle, where its owner has been warned
         self.told_stop: datetime | None = None
-        self.told_not_ready = self.told_view_only = False
-
-    @property
-    def is_view(self) -> bool:
-        return self.handshake.is_view or self.access.is_view
 
     def session_shown(self) -> str:
         return place_of(self.handshake, self.access).session or ""
-
-    # --- The client's messages
-
-    def take(self, raw: str | bytes) -> None:
-        now = time.monotonic()
-        if self.handshake.is_binary and isinstance(raw, bytes):
-            return self._type(raw, 0, now)
-        try:
-            frame = parse_frame(raw)
-        except BadFrame as bad:
-            if not self.allowance.said(now):
-                self.reply = frames.error(bad.code, bad.message)
-            return
-        if isinstance(frame, Input):
-            self._type(frame.data, frame.seq, now)
-        elif isinstance(frame, Key):
-            self._press(frame, now)
-        elif isinstance(frame, Resize):
-            self._resize(frame, self.allowance.said(now))
-        elif not self.allowance.said(now) and isinstance(frame, Ping):
-            self.reply = frames.pong()
-
-    def _press(self, key: Key, now: float) -> None:
-        data = b"" if self.viewer is None else self.viewer.stream.key_bytes(key.name)
-        if data is None:
-            self.allowance.typed(0, now)
-            self.reply = frames.error("invalid_message", "There is no such key.")
-        else:
-            self._type(data, key.seq, now)
-
-    def _type(self, data: bytes, seq: int, now: float) -> None:
-        self.allowance.typed(len(data), now)
-        if self.allowance.verdict.wait_s:
-            counters.input_delayed()
-        if self.is_view:
-            if not self.told_view_only:
-                self.told_view_only = True
-                self.reply = frames.error("view_only", "You can only look on here.")
-        elif self.viewer is None or self.viewer.replaced:
-            self.numbered.missed(seq)
-            if not self.told_not_ready:
-                self.told_not_ready = True
-                self.reply = NOT_READY
-        elif self.numbered.is_new(seq):
-            self.note_activity()
-            counters.input_bytes(len(data))
-            self.viewer.stream.write(data)
-            self.numbered.applied(self.viewer.stream, seq)
-
-    def _resize(self, size: Resize, wait_s: float) -> None:
-        """One that comes too soon is made up for: the shell must have the size that the client has in the end."""
-        self.size = (size.cols, size.rows)
-        if self.resizing is None:
-            self.resizing = asyncio.get_running_loop().call_later(wait_s, self._resize_now) if wait_s else None
-            if not wait_s:
-                self._resize_now()
-
-    def _resize_now(self) -> None:
-        if self.resizing is not None:
-            self.resizing.cancel()
-            self.resizing = None
-        if self.viewer is not None and self.size is not None:
-            self.viewer.stream.resize(*self.size)
-
-    async def caught_up(self) -> None:
-        """The machine takes what was typed; until then the client keeps the rest."""
-        if self.viewer is None or self.viewer.stream.is_writable:
-            return
-        try:
-            async with asyncio.timeout(INPUT_LIMIT_S):
-                await self.viewer.stream.writable()
-        except TimeoutError:
-            await self.refuse(Refused(*access.RATE_LIMITED))
 
     # --- Output
 
@@ -248,7 +163,7 @@ class TerminalConsumer(ClientSocket):
             self.reply = None  # it is by now
         if self.viewer is not None:
             self.note_activity()
-        self._resize_now()  # the size may have changed meanwhile
+        self.resize_now()  # the size may have changed meanwhile
 
     async def _take(self, viewer: Viewer) -> None:
         try:

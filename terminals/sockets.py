@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -46,7 +47,7 @@ CLEAN_UP_LIMIT_S = 10
 LISTEN_RETRY_S = 2.0
 
 
-class ClientSocket(LivingSocket):
+class ClientSocket(LivingSocket, ABC):
     """One client. Its tasks: `serve` admits it and relays to it, `_watch` follows its sign-in and environment,
     `_hear` takes nudges. Its messages are read one by one, each when what the last one asked for is done, so unread
     ones wait in the client.
@@ -80,20 +81,20 @@ class ClientSocket(LivingSocket):
 
     # --- What a kind of socket does
 
+    @abstractmethod
     async def serve(self, welcome_by: float) -> None:
         """Admit the client and serve it. The welcome is due at `welcome_by`, the loop's time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, raw: str | bytes) -> None:
         """One message of the client. Never waits."""
-        raise NotImplementedError
 
     async def caught_up(self) -> None:
         """Wait until what the last message asked for is done."""
 
+    @abstractmethod
     def may_stay(self, standing: Standing) -> bool:
         """Whether the environment is in a phase in which there is something to see."""
-        raise NotImplementedError
 
     def seen(self, standing: Standing) -> None:
         """The environment after each look. Never waits."""
@@ -102,9 +103,9 @@ class ClientSocket(LivingSocket):
         """Whether this socket, open and nothing more, is use of the environment while that runs."""
         return True
 
+    @abstractmethod
     def is_in_use(self) -> bool:
         """Whether it is now."""
-        raise NotImplementedError
 
     def looks_often(self, standing: Standing) -> bool:
         return False

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,7 +38,7 @@ def _initdb() -> str | None:
     )
 
 
-class Store:
+class Store(ABC):
     """One of the two. `url`: where it is, also after `kill` and `start`."""
 
     url: str
@@ -94,12 +95,13 @@ class Store:
     def _user(self) -> str | None:
         return None
 
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts it."""
 
+    @abstractmethod
     def _ask(self) -> None:
         """Raises: what its client does, where it doesn't answer."""
-        raise NotImplementedError
 
 
 class Postgres(Store):

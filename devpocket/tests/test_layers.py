@@ -27,6 +27,7 @@ FORBIDDEN: list[tuple[str, set[str]]] = [
     ("*/api/*.py", {"asyncssh", "requests", "environments.cloud.client"}),
     ("*/admin.py", {"asyncssh", "requests", "environments.cloud"}),
     ("terminals/consumers.py", {"asyncssh", "requests", "environments.cloud"}),
+    ("terminals/typing_socket.py", {"asyncssh", "requests", "environments.cloud"}),
     ("environments/provisioner.py", {"rest_framework", "environments.api", "terminals"}),
     ("terminals/hub.py", {"rest_framework", "channels", "terminals.consumers"}),
     ("terminals/stream.py", {"django", "rest_framework", "channels", "terminals.hub"}),

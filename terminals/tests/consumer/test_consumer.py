@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.services import SignIn, session_logout
 from environments.models import Environment
 from environments.tests.sshd import Machine, Process, eventually, flood
-from terminals import consumers, limits, slots, socket_life, sockets
+from terminals import consumers, limits, slots, socket_life, sockets, typing_socket
 from terminals.hub import Hub
 from terminals.tests.consumer.served import WAIT_S, act, change
 
@@ -188,7 +188,7 @@ async def test_a_bug_in_what_a_message_does_closes_with_1011(at: Any, monkeypatc
     def broken(_raw: object) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(consumers, "parse_frame", broken)
+    monkeypatch.setattr(typing_socket, "parse_frame", broken)
     async with at() as socket:
         socket.say(type="ping")
         assert await socket.until_closed() == (1011, "internal error")
@@ -356,7 +356,7 @@ async def test_input_that_the_machine_does_not_take_stays_in_the_client(
         process.channel.pause_reading()
         await process.wait_closed()
 
-    monkeypatch.setattr(consumers, "INPUT_LIMIT_S", 0.3)
+    monkeypatch.setattr(typing_socket, "INPUT_LIMIT_S", 0.3)
     monkeypatch.setattr(limits, "INPUT_BYTES_BURST", 1 << 30)
     machine.serve = deaf
     async with at() as socket:
