@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -74,3 +75,18 @@ async def _type(process: Process, stdin: asyncio.StreamWriter) -> None:
         stdin.write(piece)
         await stdin.drain()
     stdin.close()
+
+
+async def run_once(root: Path, process: Process) -> None:
+    """Run a command in a real shell with this disk. In a thread: the connection may break in the middle of it, and then
+    nobody waits for a process of asyncio's.
+    """
+    done = await asyncio.to_thread(
+        subprocess.run,
+        ["/bin/bash", "-c", process.command or ""],
+        env={"PATH": os.environ["PATH"], "HOME": str(root), "DEVPOCKET_ROOT": str(root)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    process.stdout.write(done.stdout)
+    process.exit(done.returncode)

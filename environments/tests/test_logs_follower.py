@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -20,27 +19,12 @@ from environments.lifecycle import Phase
 from environments.log_follower import LogFollower, LogFollowers
 from environments.models import Environment, EnvironmentEvent
 from environments.records import event_record
-from environments.tests.homes import home_of
+from environments.tests.homes import home_of, run_once
 from environments.tests.sshd import Machine, Process, eventually, never
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WAIT_S = 20
-
-
-async def run_on(root: Path, process: Process) -> None:
-    """Run a command in a real shell with this disk. In a thread: the connection may break in the middle of it, and then
-    nobody waits for a process of asyncio's.
-    """
-    done = await asyncio.to_thread(
-        subprocess.run,
-        ["/bin/bash", "-c", process.command or ""],
-        env={"PATH": os.environ["PATH"], "HOME": str(root), "DEVPOCKET_ROOT": str(root)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    )
-    process.stdout.write(done.stdout)
-    process.exit(done.returncode)
 
 
 class Disk:
@@ -57,7 +41,7 @@ class Disk:
 
     async def serve(self, process: Process) -> None:
         self.answers += 1
-        await run_on(self.root, process)
+        await run_once(self.root, process)
 
     async def until_read(self, times: int = 1) -> None:
         """Wait for a command that begins from now on to be answered, and another to begin."""

@@ -14,8 +14,8 @@ from accounts.services import SignIn
 from environments import connections, log_follower
 from environments.log_follower import LogFollowers
 from environments.models import Environment
+from environments.tests.homes import run_once
 from environments.tests.sshd import Machine, eventually
-from environments.tests.test_logs_follower import run_on
 from terminals import log_consumer, slots
 from terminals.tests.consumer.logs.watching import INSTALLED, LogsSocket, write
 
@@ -34,7 +34,7 @@ async def box(machine: Machine, disk: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(log_consumer, "followers", followers)
     for name, value in (("BUSY_EVERY_S", 0.02), ("READ_EVERY_S", 0.02), ("BACK_OFF_S", (0.02,))):
         monkeypatch.setattr(log_follower, name, value)
-    machine.serve = partial(run_on, disk)
+    machine.serve = partial(run_once, disk)
     async with connections.lifespan():
         yield machine
         assert len(followers) == 0

@@ -10,8 +10,8 @@ import pytest
 
 from environments.lifecycle import Phase
 from environments.models import Environment
+from environments.tests.homes import run_once
 from environments.tests.sshd import Machine, Process
-from environments.tests.test_logs_follower import run_on
 from terminals.tests.consumer.logs.watching import INSTALLED, LINES, nudge, texts, told, write
 from terminals.tests.consumer.served import change
 
@@ -64,7 +64,7 @@ async def test_the_end_of_a_set_up_is_told_after_its_last_lines(
 
     async def when_it_may(process: Process) -> None:
         await answers.wait()
-        await run_on(disk, process)
+        await run_once(disk, process)
 
     box.serve = when_it_may
     await change(home, installation_completed=False, install_percent=30)
