@@ -10,7 +10,7 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from accounts.models import Mail, Session, SSHKey, User
@@ -58,8 +58,8 @@ class UserAdmin(OperatorAdmin):
     actions = ["close_access", "open_access", "unlock", "sign_out", "reset_second_factor"]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """A superuser's row is a superuser's: with another address in it, their password could be reset."""
-        is_above = obj is not None and obj.is_superuser and not request.user.is_superuser
+        """Another operator's row is a superuser's: with another address in it, their password could be reset."""
+        is_above = obj is not None and not self._below(request, User.objects.filter(pk=obj.pk)).exists()
         return not is_above and super().has_change_permission(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
@@ -80,7 +80,9 @@ class UserAdmin(OperatorAdmin):
         return user.is_locked
 
     def _below(self, request: HttpRequest, users: QuerySet[User]) -> QuerySet[User]:
-        return users if request.user.is_superuser else users.exclude(is_superuser=True)
+        if request.user.is_superuser:
+            return users
+        return users.filter(Q(pk=request.user.pk) | Q(is_staff=False), is_superuser=False)
 
     def _each(self, request: HttpRequest, users: QuerySet[User], what: str) -> None:
         for user in users:

@@ -88,6 +88,7 @@ class PasswordForm(AdminPasswordChangeForm):
 
     def save(self, commit: bool = True) -> User:
         operator_password_set(user=self.user, new_password=self.cleaned_data["new_password1"])
+        self.user.refresh_from_db()  # the session that is kept goes by the new password
         return self.user  # type: ignore[no-any-return]
 
 

@@ -134,8 +134,9 @@ def operator_password_set(*, user: User, new_password: str) -> None:
     """Set a new password that is strong enough, of an operator who has told the current one; end every session."""
     hashed = make_password(new_password)
     with transaction.atomic():
-        _set_password(user, hashed)
-        sessions_revoke(user=user, reason="password")
+        current = User.objects.select_for_update(no_key=True).get(pk=user.pk)  # what else it says may have changed
+        _set_password(current, hashed)
+        sessions_revoke(user=current, reason="password")
     log.info("password_changed", user=str(user.pk))
 
 

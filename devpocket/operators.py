@@ -71,15 +71,17 @@ class OperatorAdmin(admin.ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, rows: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """An id is looked up by its index, whole; as a part of other text it would be compared row by row."""
+        """An id is looked up by its index, whole; as a part of other text it would be compared row by row.
+
+        One that no row has may be an id of the cloud's, which are texts here.
+        """
         try:
             wanted = UUID(search_term.strip())
         except ValueError:
             return super().get_search_results(request, rows, search_term)
         names = [name for name in self.search_fields if self._is_id(name)]
-        if not names:
-            return super().get_search_results(request, rows, search_term)
-        return rows.filter(reduce(or_, (Q(**{name: wanted}) for name in names))), False
+        found = rows.filter(reduce(or_, (Q(**{name: wanted}) for name in names))) if names else rows.none()
+        return (found, False) if found.exists() else super().get_search_results(request, rows, search_term)
 
     def _is_id(self, path: str) -> bool:
         """Also for what points to such a row."""

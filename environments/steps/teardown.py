@@ -92,9 +92,9 @@ async def _volume(environment: Environment, tools: Tools) -> NextLook:
     if volume is not None:
         if volume.droplet_ids:
             if environment.droplet_requested_at is None:  # of a database that was put back: it was hibernated then
-                await tools.record_facts(
-                    environment, droplet_requested_at=timezone.now(), droplet_id=volume.droplet_ids[0]
-                )
+                holder = await find_droplet(tools, volume.droplet_ids[0])
+                if holder is not None and environment.tag in holder.tags:  # else somebody attached it by hand
+                    await tools.record_facts(environment, droplet_requested_at=timezone.now(), droplet_id=holder.id)
             return LATER_S  # comes free some seconds after its droplet is gone (FACTS, Droplets)
         await tools.cloud(lambda cloud: cloud.volume_delete(volume.id))
         return LATER_S  # look once more before calling it gone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -46,7 +47,7 @@ def home(ann: SignIn) -> Environment:
     return home_of(
         ann.user,
         droplet_id=4711,
-        volume_id="vol-0815",
+        volume_id="0a1b2c3d-0815-4711-8000-0123456789ab",
         environment_variables={"TOKEN": "hidden-value"},
         password_hash="$6$hidden-hash",
         host_private_key="hidden-key",
@@ -88,9 +89,12 @@ def test_the_time_line_is_on_the_page_newest_last_with_the_clouds_request_id(des
     shown = page(desk, "environments_environment_change", home.pk)
     assert shown.index("older_one") < shown.index("newer_one")
     assert "req-old" in shown
-    for cloud_id in ("4711", "vol-0815", "127.0.0.1"):
+    for cloud_id in ("4711", "0a1b2c3d-0815-4711-8000-0123456789ab", "127.0.0.1"):
         assert cloud_id in shown
     assert "newer_one" in page(desk, "environments_environmentevent_changelist", q="req-new")
+    request_id = str(uuid.uuid4())  # as the cloud's are
+    home.events.create(kind="third_one", phase=Phase.RUNNING, cloud_request_id=request_id)
+    assert "third_one" in page(desk, "environments_environmentevent_changelist", q=request_id)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -10,6 +11,7 @@ from channels.db import database_sync_to_async
 from accounts.services import SignIn
 from devpocket.testing.localcloud import LocalCloud
 from environments.lifecycle import Desired, Phase
+from environments.localcloud.tests.conftest import eventually
 from environments.models import Environment
 from environments.tests.conftest import Until
 from environments.tests.life import (
@@ -78,6 +80,27 @@ async def test_deleting_what_was_hibernated_then_takes_the_machine_that_runs_now
     row = await running(pat, create, until)
     await change(row, **HIBERNATED)
     await act(row, "delete")
+    await assert_none_left(cloud, await until(row, is_gone))
+
+
+async def test_a_machine_that_somebody_attached_the_volume_to_is_not_deleted(
+    pat: SignIn, create: Create, cloud: LocalCloud, until: Until
+) -> None:
+    row = await running(pat, create, until)
+    body = {"resources": [{"resource_id": str(row.droplet_id), "resource_type": "droplet"}]}
+    await asyncio.to_thread(cloud.ask, "DELETE", f"/v2/tags/{row.tag}/resources", body)  # it is theirs, not ours
+    await change(row, **HIBERNATED)
+    served = len(await asked(cloud, "requests_served"))
+    await act(row, "delete")
+
+    async def looks_at_the_volume_again() -> bool:
+        since = (await asked(cloud, "requests_served"))[served:]
+        return [(one["method"], one["path"]) for one in since].count(("GET", "/v2/volumes")) >= 3
+
+    await eventually(looks_at_the_volume_again, timeout_s=30)
+    their = await asyncio.to_thread(cloud.ask, "GET", f"/v2/droplets/{row.droplet_id}")
+    assert their["droplet"]["volume_ids"] == [row.volume_id]
+    await asyncio.to_thread(cloud.ask, "DELETE", f"/v2/droplets/{row.droplet_id}")
     await assert_none_left(cloud, await until(row, is_gone))
 
 

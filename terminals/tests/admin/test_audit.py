@@ -111,7 +111,9 @@ def test_no_page_shows_a_column_with_a_secret(model: type[Model], desk: Client, 
     assert desk.get(url_of(model, "change", row.pk)).status_code == 200
 
 
-def test_a_superusers_row_is_changed_by_superusers_only(boss: User) -> None:
+@pytest.mark.parametrize("is_superuser", [True, False])
+def test_an_operators_row_is_changed_by_superusers_and_themselves_only(boss: User, is_superuser: bool) -> None:
+    User.objects.filter(pk=boss.pk).update(is_superuser=is_superuser)
     clerk = User.objects.create_user("clerk", "clerk@example.org", is_staff=True)
     clerk.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
     client = Client()
