@@ -9,7 +9,7 @@ from django.conf import settings
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
-from websockets.frames import CloseCode, Frame
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 
 from devpocket.flags import Flag, Inbox
@@ -20,6 +20,7 @@ LET_GO_LIMIT_S = 3  # for the application to end before its client is told that 
 UNANSWERED_MAX_BYTES = 96 * 1024  # of messages, unpacked, that may be on their way to a client
 ASK_EVERY_BYTES = 48 * 1024
 MARK = b"o"  # begins a ping that asks how far the client has come; uvicorn's own have 4 bytes
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 UTF8 = "devpocket.utf8"  # in the scope's extensions: `websocket.send` takes text frames as bytes too, a list as "utf8"
 
 
@@ -34,7 +35,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     # Ours, and uvicorn's that are used here: of an object with more than 30 in its dict, Python makes that 1.5 KiB.
     __slots__ = (
-        *("_answered_bytes", "_asked_bytes", "_heard", "_sent_bytes", "_unread"),
+        *("_answered_bytes", "_asked_bytes", "_heard", "_kept_alive_bytes", "_sent_bytes", "_unread"),
         *("close_sent", "conn", "curr_msg_data_type", "disconnected", "frames", "loop", "queue", "read_paused"),
         *("request", "response", "scope", "transport", "writable"),
     )
@@ -44,6 +45,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._unread = bytearray()
         # Bytes of messages: that were sent, up to where the last ping asked, up to where a pong has answered.
         self._sent_bytes = self._asked_bytes = self._answered_bytes = 0
+        self._kept_alive_bytes = 0  # up to where the last of uvicorn's own pings came
         self._heard = Flag()
         # Lighter than uvicorn's own. What the queue gets more than one message of is what a single read has brought.
         self.queue, self.writable = Inbox(), Flag()  # type: ignore[assignment]
@@ -51,8 +53,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.app, self._is_restarting = self._until_said, False
 
     def data_received(self, data: bytes) -> None:
-        self._unread += data
-        self._read_on()
+        if self.handshake_initiated:
+            self._unread += data
+            self._read_on()
+        elif not self.close_sent:
+            super().data_received(data)  # the whole head, as uvicorn has put it together
+            if not self.handshake_initiated:
+                self._refuse_handshake()
+
+    def _refuse_handshake(self) -> None:
+        """What `websockets` takes for no handshake, such as a header of 9 KiB: uvicorn would leave it open for ever."""
+        self.transport.write(b"".join(self.conn.data_to_send()) or BAD_REQUEST)
+        self.close_sent = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(CLOSE_LIMIT_S, self.transport.abort)
 
     def _read_on(self) -> None:
         """Until there is a message: then uvicorn has stopped reading, and goes on when that was taken."""
@@ -80,11 +95,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._go_on()  # if nothing is read now, no answers are either: they aren't waited for
 
     def handle_pong(self, event: Frame) -> None:
+        """A client that was asked twice may answer the last one only: either answer stands for both."""
         data = bytes(event.data)
-        if len(data) != 9 or not data.startswith(MARK):
-            return super().handle_pong(event)
-        self._answered_bytes = min(self._sent_bytes, int.from_bytes(data[1:], "big"))
+        if len(data) == 9 and data.startswith(MARK):
+            come = min(self._sent_bytes, int.from_bytes(data[1:], "big"))
+            if self.pending_ping_payload is not None:
+                super().handle_pong(Frame(Opcode.PONG, self.pending_ping_payload))
+        else:
+            come = self._kept_alive_bytes if data == self.pending_ping_payload else 0
+            super().handle_pong(event)
+        self._answered_bytes = max(self._answered_bytes, come)
         self._go_on()
+
+    def send_keepalive_ping(self) -> None:
+        self._kept_alive_bytes = self._sent_bytes
+        super().send_keepalive_ping()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -126,6 +151,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             await super().send(message)
             if message["type"] == "websocket.accept" and self.handshake_complete:
                 self._forget_handshake()
+            elif message["type"] == "websocket.close":
+                self._read_on()  # the client's own close may be here already
             return
         size = sum(map(len, texts)) if data is None else len(data)
         await self.writable.wait()
@@ -206,6 +233,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(CLOSE_LIMIT_S, self.transport.close)
+        self._read_on()  # its close may be here already
 
     def on_task_complete(self, task: Any) -> None:
         super().on_task_complete(task)
