@@ -12,6 +12,7 @@ from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext
 from django.core.handlers.asgi import ASGIHandler
+from django.db import close_old_connections
 
 IDLE_MAX = 32  # threads that wait for a request; more come and go with what is asked at once
 
@@ -43,12 +44,15 @@ class KeptThreadsHandler(ASGIHandler):
         if scope["type"] != "http":
             raise ValueError(f"Django handles HTTP, not {scope['type']}.")
         thread = self._idle.pop() if self._idle else OneThread()
+        is_whole = False
         try:
             async with ThreadSensitiveContext(executor=thread):
                 await self.handle(scope, receive, send)
+            is_whole = True
         finally:
             # A client that left may leave a query behind, which the next request would have to wait for.
-            if thread.is_idle and len(self._idle) < IDLE_MAX:
+            if is_whole and thread.is_idle and len(self._idle) < IDLE_MAX:
                 self._idle.append(thread)
             else:
+                thread.submit(close_old_connections)  # what broke off has not given its connection back
                 thread.shutdown(wait=False)

@@ -128,6 +128,7 @@ else:
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 3,
         "tcp_user_timeout": 10_000,  # ms; of what was sent and isn't confirmed
+        **{"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3},  # s; of an answer that never comes
         **DATABASES["default"].get("OPTIONS", {}),
         "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 3, "reconnect_timeout": 5},
     }

@@ -10,6 +10,7 @@ import structlog
 from channels.db import database_sync_to_async
 from redis.exceptions import RedisError
 
+from devpocket.cache import AWAY_S
 from devpocket.nudges import environment_group
 from terminals import frames
 from terminals.inputs import Applied, applied_store, find_applied
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 TAKE_OVER_LIMIT_S = 1.0  # for another process to say that it applies no more
 TAKE_OVER_LOOK_S = 0.05
+FINAL_TRIES = 4  # half of AWAY_S apart: a cache that is asked no more for a second is outlived
 
 
 class NumberedInput:
@@ -94,25 +96,37 @@ class NumberedInput:
         self._news.set()
 
     async def _keep_acknowledging(self, news: asyncio.Event) -> None:
-        """What is acknowledged is stored before, so that no other process applies it again. Many at once are one."""
+        """What is acknowledged is stored before, so that no other process applies it again. Many at once are one.
+
+        While the cache is away it is acknowledged all the same, and again when it could be stored.
+        """
         while True:
             await news.wait()
             news.clear()
             seq = self.seq
-            await self._store(is_final=False)
+            is_stored = await self._store(is_final=False)
             await self._socket.tell(frames.ack(seq))
+            if not is_stored:
+                await asyncio.sleep(AWAY_S)
+                news.set()
 
-    async def _store(self, *, is_final: bool) -> None:
+    async def _store(self, *, is_final: bool) -> bool:
+        """Whether there is nothing left to store."""
         if self._stream is None or not self._stream.input_seq:
-            return
+            return True
         applied = Applied(self._stream.input_seq, is_final)  # another socket of this process may be further
         try:
             await database_sync_to_async(applied_store)(self._stream.id, self._stream.place, applied)
-        except Exception:
-            log.exception("terminal_input_not_stored")  # the cache is away: typing goes on without it
+        except Exception as error:  # noqa: BLE001 -- whatever it is, typing goes on without it
+            log.warning("terminal_input_not_stored", error=type(error).__name__)
+            return False
+        return True
 
     async def aclose(self) -> None:
         """Nothing more is applied by this socket. Where another of this process has the stream now, that goes on."""
         if self._stream is not None and self._stream.viewer is None:
-            await self._store(is_final=True)
+            for _ in range(FINAL_TRIES):
+                if await self._store(is_final=True):
+                    break
+                await asyncio.sleep(AWAY_S / 2)
         self._stream = None

@@ -45,6 +45,7 @@ ACTIVITY_EVERY_S = 60.0  # between two records of one socket that the environmen
 LOOK_OFTEN_S = 5.0  # status at least every 10 s while installing (contract 9.3); nudges come sooner
 CLEAN_UP_LIMIT_S = 10
 LISTEN_RETRY_S = 2.0
+JOIN_LIMIT_S = 2.0
 
 
 class ClientSocket(LivingSocket, ABC):
@@ -54,8 +55,8 @@ class ClientSocket(LivingSocket, ABC):
     """
 
     __slots__ = (
-        *("access", "allowance", "groups_joined", "handshake", "is_activity_new", "may_read", "news", "noted_at"),
-        *("reply", "slot"),
+        *("access", "allowance", "groups_joined", "handshake", "is_activity_new", "is_joined", "may_read", "news"),
+        *("noted_at", "reply", "slot"),
     )
 
     kind: ClassVar[OpenTerminal.Kind]
@@ -70,6 +71,7 @@ class ClientSocket(LivingSocket, ABC):
         self.slot: str | None = None
         self.bytes_in = 0  # of messages, unpacked
         self.groups_joined: list[str] = []
+        self.is_joined = False  # to all of them
         self.reply: str | None = None  # to the client's last message
         self.may_read = Flag()  # set by the welcome, which comes before any reply
         self.news = Flag()  # something about this socket's row or sign-in has changed
@@ -195,9 +197,8 @@ class ClientSocket(LivingSocket, ABC):
             except (OSError, RedisError) as error:
                 if not is_away:
                     log.warning("nudges_not_heard", error=f"{type(error).__name__}: {error}")
-                is_away = True
+                is_away, self.is_joined = True, False  # the layer may have forgotten who is where
                 await asyncio.sleep(LISTEN_RETRY_S)
-                await self._join()
                 self.news.set()
                 continue
             is_away = False
@@ -206,10 +207,12 @@ class ClientSocket(LivingSocket, ABC):
                 handler(message)
 
     async def _join(self) -> None:
-        """Without the layer that is made up for: `_hear` joins again, as the layer may have forgotten who is where."""
+        """What fails is made up for: `_watch` joins before it looks."""
         with suppress(OSError, RedisError):
-            for group in self.groups_joined:
-                await self.channel_layer.group_add(group, self.channel_name)
+            async with asyncio.timeout(JOIN_LIMIT_S):
+                for group in self.groups_joined:
+                    await self.channel_layer.group_add(group, self.channel_name)
+                self.is_joined = True
 
     async def _clean_up(self) -> None:
         """Each step also where one before it has failed."""
@@ -341,6 +344,8 @@ class ClientSocket(LivingSocket, ABC):
             if self.is_in_use():
                 self.note_activity()
             self.news.clear()
+            if not self.is_joined:
+                await self._join()
             try:
                 standing = await database_sync_to_async(self.look)()
             except Exception:
