@@ -1,0 +1,3 @@
+export const machines = {
+  "machines.title": "Machines",
+};

@@ -1,0 +1,41 @@
+import type { common as en } from "../en/common";
+
+export const common: Record<keyof typeof en, string> = {
+  "common.back": "Quay lại",
+  "common.cancel": "Hủy",
+  "common.close": "Đóng",
+  "common.copied": "Đã sao chép.",
+  "common.copy": "Sao chép",
+  "common.delete": "Xóa",
+  "common.loading": "Đang tải …",
+  "common.retry": "Thử lại",
+  "common.save": "Lưu",
+  "common.saved": "Đã lưu.",
+  "common.settings": "Cài đặt và tài khoản",
+  "common.signOut": "Đăng xuất",
+  "common.home": "Về danh sách máy",
+  "common.notHere": "Không có gì ở đây",
+  "common.notHereLong": "Địa chỉ này không dẫn đến đâu, hoặc nội dung đã bị xóa.",
+  "common.away": "Không kết nối được máy chủ",
+  "common.notStored":
+    "Trình duyệt này không lưu được cài đặt (bộ nhớ đầy hoặc bị chặn): cài đặt chỉ có hiệu lực đến khi bạn rời trang.",
+  "common.skip": "Đến nội dung chính",
+
+  "error.unexpected": "Đã xảy ra lỗi không mong muốn. Hãy thử lại; nếu vẫn lỗi, hãy báo cho chúng tôi.",
+  "error.offline": "Không có kết nối đến máy chủ. Kiểm tra mạng rồi thử lại.",
+  "error.internal_error": "Máy chủ gặp lỗi. Lỗi đã được ghi nhận; hãy thử lại sau giây lát.",
+  "error.service_unavailable": "Máy chủ hiện chưa sẵn sàng. Hãy thử lại sau vài giây.",
+  "error.cloud_error": "Nhà cung cấp đám mây không phản hồi đúng. Không mất gì cả; hãy thử lại sau giây lát.",
+  "error.rate_limited": "Quá nhiều yêu cầu cùng lúc. Thử lại sau {seconds} giây.",
+  "error.token_invalid": "Phiên đăng nhập đã kết thúc. Hãy đăng nhập lại để tiếp tục.",
+  "error.token_expired": "Phiên đăng nhập đã kết thúc. Hãy đăng nhập lại để tiếp tục.",
+  "error.not_authenticated": "Phiên đăng nhập đã kết thúc. Hãy đăng nhập lại để tiếp tục.",
+  "error.permission_denied": "Không được phép.",
+
+  "field.required": "Bắt buộc.",
+  "field.blank": "Bắt buộc.",
+  "field.null": "Bắt buộc.",
+  "field.taken": "Đã có người dùng.",
+  "field.common_password": "Mật khẩu này quá dễ đoán.",
+  "field.weak_password": "Dùng ít nhất 8 ký tự, gồm chữ thường, chữ hoa và chữ số.",
+};
