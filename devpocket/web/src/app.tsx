@@ -7,9 +7,12 @@ import { restore, state } from "./lib/session";
 import { Machines } from "./screens/machines";
 import { SignIn } from "./screens/sign-in";
 import { Button } from "./ui/button";
+import { lazily } from "./ui/lazily";
 import { Notice, Spinner } from "./ui/notice";
 import { CardPage } from "./ui/page";
 import { Toasts, toast } from "./ui/toast";
+
+const NewMachine = lazily(() => import("./screens/new-machine").then((screen) => screen.NewMachine));
 
 /** Where to go after signing in; only addresses of ours. */
 export function useNext(): string {
@@ -67,6 +70,9 @@ function SignedIn() {
   return (
     <Switch>
       <Route path="/" component={Machines} />
+      <Route path="/new">
+        <NewMachine />
+      </Route>
       {["/sign-in", "/sign-up", "/forgot", "/google"].map((path) => (
         <Route key={path} path={path}>
           <Redirect to={next} replace />

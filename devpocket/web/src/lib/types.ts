@@ -31,7 +31,7 @@ export interface User {
 }
 
 export interface Billing {
-  state: string;
+  state: "active" | "powered_off" | "hibernated" | "volume" | "none";
   usd_per_hour: number;
   usd_month_to_date: number;
   note: string | null;
@@ -58,7 +58,13 @@ export interface Environment {
   size: string;
   storage_size_gb: number;
   installation_completed: boolean;
-  installation: { percent: number; phase: string | null; message: string | null; error: string | null };
+  installation: {
+    completed: boolean;
+    progress: number; // percent
+    phase: string | null;
+    message: string | null;
+    error: string | null;
+  };
   cpu_usage: number | null; // percent, as the next two
   memory_usage: number | null;
   storage_usage: number | null;
@@ -160,7 +166,11 @@ export interface SshKey {
 /** A tmux session of a machine; `name` is null for the environment's own. */
 export interface TerminalSession {
   name: string | null;
-  [more: string]: unknown;
+  session: string; // tmux's name of it
+  created_at: string;
+  last_activity_at: string;
+  attached: number; // tmux clients
+  windows: number;
 }
 
 export interface Share {
@@ -171,6 +181,8 @@ export interface Share {
   expires_at: string;
   revoked_at: string | null;
   opened_count: number;
+  viewers: number; // sockets open by it now
+  active: boolean;
   url?: string; // given once, when it is made
 }
 

@@ -1,10 +1,13 @@
 /** Drawings of 24 by 24, as strokes. */
 const PATHS = {
   back: "M15 5l-7 7 7 7",
+  camera: "M4 8h3l2-3h6l2 3h3v11H4zM12 17a4 4 0 1 0 0-8 4 4 0 0 0 0 8z",
   check: "M5 13l4 4L19 7",
+  clock: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7v5l3 2",
   close: "M6 6l12 12M18 6L6 18",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",
   down: "M6 9l6 6 6-6",
+  grow: "M4 14v6h6M20 10V4h-6M4 20l7-7M20 4l-7 7",
   key: "M14 10a4 4 0 1 0-3.5 3.97L12 15v2h2v2h3v-3l-3.6-3.6A4 4 0 0 0 14 10zM9 9h.01",
   link: "M10 14a4 4 0 0 0 6 .4l3-3a4 4 0 0 0-5.7-5.7L12 7M14 10a4 4 0 0 0-6-.4l-3 3a4 4 0 0 0 5.7 5.7L12 17",
   machine: "M4 5h16v6H4zM4 13h16v6H4zM7 8h.01M7 16h.01",
