@@ -13,6 +13,7 @@ import { CardPage } from "./ui/page";
 import { Toasts, toast } from "./ui/toast";
 
 const NewMachine = lazily(() => import("./screens/new-machine").then((screen) => screen.NewMachine));
+const MachinePage = lazily(() => import("./screens/machine/page").then((screen) => screen.MachinePage));
 
 /** Where to go after signing in; only addresses of ours. */
 export function useNext(): string {
@@ -73,6 +74,7 @@ function SignedIn() {
       <Route path="/new">
         <NewMachine />
       </Route>
+      <Route path="/machines/:id/:tab?">{({ id, tab }) => <MachinePage id={id} {...(tab ? { tab } : {})} />}</Route>
       {["/sign-in", "/sign-up", "/forgot", "/google"].map((path) => (
         <Route key={path} path={path}>
           <Redirect to={next} replace />

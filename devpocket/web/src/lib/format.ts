@@ -44,3 +44,15 @@ export function bytes(count: number): string {
 export function percent(value: number): string {
   return new Intl.NumberFormat(language.value, { style: "percent", maximumFractionDigits: 0 }).format(value / 100);
 }
+
+export function number(value: number): string {
+  return new Intl.NumberFormat(language.value, { maximumFractionDigits: 2 }).format(value);
+}
+
+/** "3 days", "2 hours": for how long something has been, in its largest unit. */
+export function since(seconds: number): string {
+  const [unit, size] = STEPS.find(([, one]) => seconds >= one) ?? ["second", 1];
+  return new Intl.NumberFormat(language.value, { style: "unit", unit, unitDisplay: "long" }).format(
+    Math.floor(seconds / size),
+  );
+}
