@@ -14,6 +14,7 @@ from accounts.errors import TokenInvalid
 from accounts.models import PlatformKey, Session, SSHKey, User
 from accounts.plans import plan_limits
 from accounts.tokens import AccessToken, parse_token
+from devpocket.rows import find_one
 
 
 def get_session_by_access_token(raw: str) -> Session:
@@ -23,7 +24,7 @@ def get_session_by_access_token(raw: str) -> Session:
     """
     claims = parse_token(AccessToken, raw)
     rows = Session.objects.select_related("user").filter(pk=claims.session_id, user_id=claims.user_id)
-    session = next(iter(rows.order_by()), None)  # first() would have one row sorted
+    session = find_one(rows)
     if session is None or session.revoked_at is not None or not session.user.is_active:
         raise TokenInvalid("Your sign-in is not valid any more. Please sign in again.")
     return session
@@ -31,7 +32,7 @@ def get_session_by_access_token(raw: str) -> Session:
 
 def find_live_session(session_id: object) -> Session | None:
     """The session, its user loaded, while it may be used: not signed out, the account open."""
-    return live_session(session_id).select_related("user").first()
+    return find_one(live_session(session_id).select_related("user"))
 
 
 def find_user(name_or_email: str) -> User | None:

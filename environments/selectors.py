@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.selectors import authorized_keys
 from devpocket.errors import NotFound
+from devpocket.rows import find_one
 from environments.cloud_init import MachineSpec
 from environments.lifecycle import COMPAT_STATUS, Phase, Status
 from environments.models import Environment, EnvironmentEvent, Snapshot
@@ -27,7 +28,7 @@ def environments_of(owner_id: UUID, *, with_terminated: bool = False) -> QuerySe
 
 def get_environment(environment_id: UUID, *, owner_id: UUID) -> Environment:
     """Raises: NotFound."""
-    environment = environments_of(owner_id).filter(pk=environment_id).first()
+    environment = find_one(environments_of(owner_id).filter(pk=environment_id))
     if environment is None:
         raise NotFound("There is no such environment.")
     return environment
@@ -55,7 +56,7 @@ def snapshots_of(environment_id: UUID, *, owner_id: UUID) -> QuerySet[Snapshot]:
 
 def get_snapshot(snapshot_id: UUID, *, environment_id: UUID, owner_id: UUID) -> Snapshot:
     """Raises: NotFound."""
-    snapshot = snapshots_of(environment_id, owner_id=owner_id).filter(pk=snapshot_id).first()
+    snapshot = find_one(snapshots_of(environment_id, owner_id=owner_id).filter(pk=snapshot_id))
     if snapshot is None:
         raise NotFound("There is no such snapshot.")
     return snapshot

@@ -12,6 +12,7 @@ from django.db.models import Exists, QuerySet
 from accounts.models import Session
 from accounts.selectors import get_session_by_access_token, live_session
 from devpocket.errors import AWAY_RETRY_S, UNAVAILABLE_TEXT, DomainError
+from devpocket.rows import find_one
 from environments.connections import target_for
 from environments.lifecycle import BECOMING_READY, Phase
 from environments.models import Environment
@@ -104,7 +105,7 @@ def check_access(handshake: Handshake, *, admits_guests: bool) -> Access:
     session = _signed_in(handshake)
     if handshake.session is not None and not SESSION_NAME.match(handshake.session):
         raise Refused(*BAD_SESSION)
-    environment = _rows(session.user_id).filter(pk=_environment_id(handshake)).first()
+    environment = find_one(_rows(session.user_id).filter(pk=_environment_id(handshake)))
     if environment is None:
         raise Refused(*ENVIRONMENT_NOT_FOUND)
     return Access(
@@ -171,7 +172,7 @@ def look_again(access: Access) -> Standing:
     """A deleted environment is still given, with its last phase, for the status that tells of it. One query."""
     live = live_session(access.session_id) if access.share is None else live_share(access.share.pk)
     rows = _rows(access.owner_id, with_terminated=True).annotate(is_admitted=Exists(live))
-    environment = rows.filter(pk=access.environment_id).first()
+    environment = find_one(rows.filter(pk=access.environment_id))
     return Standing(getattr(environment, "is_admitted", False) or (environment is None and live.exists()), environment)
 
 
