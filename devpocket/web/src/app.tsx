@@ -1,25 +1,27 @@
 import { useEffect } from "preact/hooks";
-import { Link, Redirect, Route, Switch, useLocation, useSearchParams } from "wouter-preact";
+import { Link, Redirect, Route, Switch, useLocation, useSearch } from "wouter-preact";
 import { say } from "./lib/errors";
 import { t } from "./lib/i18n";
+import { safeNext, withNext } from "./lib/next";
 import { canStore } from "./lib/prefs";
-import { restore, state } from "./lib/session";
+import { restore, state, user } from "./lib/session";
 import { Machines } from "./screens/machines";
 import { SignIn } from "./screens/sign-in";
+import { SignInAgain } from "./screens/sign-in-again";
+import { useNext } from "./screens/use-next";
 import { Button } from "./ui/button";
+import { PageToasts } from "./ui/dialog";
 import { lazily } from "./ui/lazily";
 import { Notice, Spinner } from "./ui/notice";
 import { CardPage } from "./ui/page";
-import { Toasts, toast } from "./ui/toast";
+import { toast } from "./ui/toast";
 
 const NewMachine = lazily(() => import("./screens/new-machine").then((screen) => screen.NewMachine));
 const MachinePage = lazily(() => import("./screens/machine/page").then((screen) => screen.MachinePage));
-
-/** Where to go after signing in; only addresses of ours. */
-export function useNext(): string {
-  const next = useSearchParams()[0].get("next") ?? "/";
-  return next.startsWith("/") && !next.startsWith("//") ? next : "/";
-}
+const SignUp = lazily(async () => (await import("./screens/sign-up")).SignUp);
+const Verify = lazily(async () => (await import("./screens/verify")).Verify);
+const Forgot = lazily(async () => (await import("./screens/forgot")).Forgot);
+const Google = lazily(async () => (await import("./screens/google-return")).Google);
 
 export function App() {
   useEffect(() => {
@@ -27,13 +29,20 @@ export function App() {
   }, [canStore.value]);
   return (
     <>
-      <a class="skip" href="#main">
+      {/* biome-ignore lint/a11y/useValidAnchor: it is a way within the page */}
+      <a class="skip" href="#main" onClick={skip}>
         {t("common.skip")}
       </a>
       <ForUsers />
-      <Toasts />
+      <PageToasts />
     </>
   );
+}
+
+/** Without the fragment: it would be in the address, where a guest's link has its token. */
+function skip(event: Event): void {
+  event.preventDefault();
+  document.getElementById("main")?.focus();
 }
 
 function ForUsers() {
@@ -43,24 +52,37 @@ function ForUsers() {
     return (
       <CardPage title={t("common.away")}>
         <Notice kind="bad">{say(now.error)}</Notice>
+        <p>{t("common.awayLong")}</p>
         <Button kind="main" icon="refresh" onClick={restore}>
           {t("common.retry")}
         </Button>
       </CardPage>
     );
-  return now.kind === "in" ? <SignedIn /> : <SignedOut />;
+  if (now.kind === "out") return <SignedOut />;
+  return (
+    <>
+      {/* Somebody else than before begins afresh; whoever signs in again goes on where they were. */}
+      <SignedIn key={now.user.id} />
+      <SignInAgain />
+    </>
+  );
 }
 
 function SignedOut() {
   const [path] = useLocation();
+  const search = useSearch();
+  const now = state.value;
+  // Whoever left on purpose doesn't want to be led back, and who comes next perhaps can't.
+  const hasLeft = now.kind === "out" && (now.because === "signed_out" || now.because === "closed");
+  const next = hasLeft ? "/" : safeNext(path + (search && `?${search}`));
   return (
     <Switch>
       <Route path="/sign-in" component={SignIn} />
-      <Route path="/">
-        <Redirect to="/sign-in" replace />
-      </Route>
+      <Route path="/sign-up" component={SignUp} />
+      <Route path="/forgot" component={Forgot} />
+      <Route path="/google" component={Google} />
       <Route>
-        <Redirect to={`/sign-in?next=${encodeURIComponent(path)}`} replace />
+        <Redirect to={withNext("/sign-in", next)} replace />
       </Route>
     </Switch>
   );
@@ -75,7 +97,12 @@ function SignedIn() {
         <NewMachine />
       </Route>
       <Route path="/machines/:id/:tab?">{({ id, tab }) => <MachinePage id={id} {...(tab ? { tab } : {})} />}</Route>
-      {["/sign-in", "/sign-up", "/forgot", "/google"].map((path) => (
+      <Route path="/verify" component={Verify} />
+      <Route path="/google" component={Google} />
+      <Route path="/sign-up">
+        <Redirect to={user.value?.is_verified ? next : withNext("/verify", next)} replace />
+      </Route>
+      {["/sign-in", "/forgot"].map((path) => (
         <Route key={path} path={path}>
           <Redirect to={next} replace />
         </Route>

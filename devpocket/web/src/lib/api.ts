@@ -7,6 +7,9 @@ const BASE = "/api/v1";
 
 /** A refusal of the server, or `code` "offline" when there was no answer. Its text for people: `say()` in errors.ts. */
 export class ApiError extends Error {
+  /** When it came, in ms since the epoch: what `retryAfterS` counts from. */
+  readonly at = Date.now();
+
   constructor(
     readonly status: number,
     readonly code: string,

@@ -10,23 +10,39 @@ export type Texts = Record<Text, string>;
 export const LANGUAGES: Record<Language, string> = { en: "English", vi: "Tiếng Việt" };
 
 const preferred: Language = navigator.languages.some((name) => name.startsWith("vi")) ? "vi" : "en";
+/** What the user wants. */
 export const language = stored<Language>("language", preferred, oneOf<Language>("en", "vi"));
+/** What the page is in: as wanted, once its texts are here. Numbers and dates go by this one, too. */
+export const spoken = signal<Language>("en");
 const texts = signal<Texts>(en);
 
-/** Called once, by main.tsx. */
-export function followLanguage(): void {
-  effect(() => {
-    const wanted = language.value;
-    document.documentElement.lang = wanted;
-    if (wanted === "en") texts.value = en;
-    else
-      import("../texts/vi").then(
-        ({ vi }) => {
-          if (language.value === "vi") texts.value = vi;
-        },
-        () => undefined, // no network: English stays, and the next visit tries again
-      );
+/** Called once, by main.tsx. Settles when there are texts to begin with; never raises. */
+export function followLanguage(): Promise<void> {
+  return new Promise((resolve) => {
+    effect(() => {
+      const wanted = language.value;
+      void fetchTexts(wanted).then((found) => {
+        // Without a network the language stays as it is, and the next visit tries again.
+        if (found !== null && language.value === wanted) speak(wanted, found);
+        resolve();
+      });
+    });
   });
+}
+
+async function fetchTexts(wanted: Language): Promise<Texts | null> {
+  if (wanted === "en") return en;
+  try {
+    return (await import("../texts/vi")).vi;
+  } catch {
+    return null;
+  }
+}
+
+function speak(name: Language, those: Texts): void {
+  texts.value = those;
+  spoken.value = name;
+  document.documentElement.lang = name;
 }
 
 /** The text, `{name}` replaced by what is given for it. */

@@ -12,18 +12,24 @@ type Props = Omit<JSX.HTMLAttributes<HTMLButtonElement>, "icon" | "label"> & {
   children?: ComponentChildren;
 };
 
-export function Button({
-  kind = "plain",
-  icon,
-  busy = false,
-  disabled = false,
-  type = "button",
-  children,
-  ...rest
-}: Props) {
+/** What both have. A busy button isn't disabled: that would take the focus from whoever has just pressed it. */
+function pressable({ busy = false, disabled = false, type = "button", onClick, ...rest }: Omit<Props, "children">) {
+  return {
+    ...rest,
+    type,
+    disabled,
+    "aria-disabled": busy,
+    onClick(event: JSX.TargetedMouseEvent<HTMLButtonElement>) {
+      if (busy) event.preventDefault();
+      else onClick?.(event);
+    },
+  } as const;
+}
+
+export function Button({ kind = "plain", icon, children, ...rest }: Props) {
   return (
-    <button {...rest} type={type} class={`button ${kind}`} disabled={disabled || busy} aria-busy={busy}>
-      {icon && <Icon name={icon} />}
+    <button {...pressable(rest)} class={`button ${kind}`}>
+      {rest.busy ? <span class="ring" aria-hidden="true" /> : icon && <Icon name={icon} />}
       {children}
     </button>
   );
@@ -31,25 +37,10 @@ export function Button({
 
 type IconButtonProps = Omit<Props, "children" | "icon"> & { icon: IconName; label: string };
 
-export function IconButton({
-  icon,
-  label,
-  busy = false,
-  disabled = false,
-  type = "button",
-  kind = "quiet",
-  ...rest
-}: IconButtonProps) {
+export function IconButton({ icon, label, kind = "quiet", ...rest }: IconButtonProps) {
   return (
-    <button
-      {...rest}
-      type={type}
-      class={`button square ${kind}`}
-      aria-label={label}
-      title={label}
-      disabled={disabled || busy}
-    >
-      <Icon name={icon} />
+    <button {...pressable(rest)} class={`button square ${kind}`} aria-label={label} title={label}>
+      {rest.busy ? <span class="ring" aria-hidden="true" /> : <Icon name={icon} />}
     </button>
   );
 }

@@ -1,21 +1,38 @@
+import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { t } from "../lib/i18n";
 import { IconButton } from "./button";
+import { Toasts } from "./toast";
 
-/** A modal sheet: from below on a phone, in the middle elsewhere. The browser keeps the focus in it. */
-export function Dialog({ title, onClose, children }: { title: string; onClose(): void; children: ComponentChildren }) {
+/** The dialogs that are open, the last on top. */
+const open = signal<readonly string[]>([]);
+
+interface Props {
+  title: string;
+  /** Absent: there is no way but one of those that the content offers. */
+  onClose?: () => void;
+  children: ComponentChildren;
+}
+
+/**
+ * A modal sheet: from below on a phone, in the middle elsewhere. The browser keeps the focus in it, and all else from
+ * being reached: what is said in passing is therefore said in the one on top.
+ */
+export function Dialog({ title, onClose, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
     const shown = dialog.current;
     const before = document.activeElement;
     shown?.showModal();
+    open.value = [...open.value, id];
     return () => {
+      open.value = open.value.filter((one) => one !== id);
       shown?.close();
       if (before instanceof HTMLElement) before.focus();
     };
-  }, []);
+  }, [id]);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: a press beside the sheet is one more way; Escape and the button are there
     <dialog
@@ -24,19 +41,32 @@ export function Dialog({ title, onClose, children }: { title: string; onClose():
       aria-labelledby={id}
       onCancel={(event) => {
         event.preventDefault();
-        onClose();
+        onClose?.();
+      }}
+      onClose={(event) => {
+        // Chromium closes at the second Escape whatever is said; whoever shows the dialog decides.
+        if (event.currentTarget.isConnected && open.value.includes(id)) {
+          if (onClose) onClose();
+          else event.currentTarget.showModal();
+        }
       }}
       onClick={(event) => {
-        if (event.target === dialog.current) onClose();
+        if (event.target === dialog.current) onClose?.();
       }}
     >
       <div class="sheet-body">
         <header>
           <h2 id={id}>{title}</h2>
-          <IconButton icon="close" label={t("common.close")} onClick={onClose} />
+          {onClose && <IconButton icon="close" label={t("common.close")} onClick={onClose} />}
         </header>
         {children}
       </div>
+      {open.value.at(-1) === id && <Toasts />}
     </dialog>
   );
+}
+
+/** The toasts of the page itself: while no dialog is open. */
+export function PageToasts() {
+  return open.value.length === 0 ? <Toasts /> : null;
 }

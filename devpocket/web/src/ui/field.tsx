@@ -1,5 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
-import { useId } from "preact/hooks";
+import { useId, useState } from "preact/hooks";
+import { t } from "../lib/i18n";
+import { IconButton } from "./button";
 
 interface Shared {
   label: string;
@@ -41,6 +43,32 @@ export function TextField({ label, hint, error, onText, ...rest }: InputProps) {
   return (
     <Field {...shared} id={id}>
       <input {...rest} {...described(id, shared)} onInput={(event) => onText(event.currentTarget.value)} />
+    </Field>
+  );
+}
+
+/** A password, which can be looked at: mistyped ones cost more than seen ones. Managers and pasting work. */
+export function PasswordField({ label, hint, error, onText, ...rest }: InputProps) {
+  const id = useId();
+  const shared = { label, hint, error };
+  const [isSeen, setSeen] = useState(false);
+  return (
+    <Field {...shared} id={id}>
+      <div class="with-button">
+        <input
+          {...rest}
+          {...described(id, shared)}
+          type={isSeen ? "text" : "password"}
+          autocapitalize="none"
+          spellcheck={false}
+          onInput={(event) => onText(event.currentTarget.value)}
+        />
+        <IconButton
+          icon={isSeen ? "hidden" : "seen"}
+          label={t(isSeen ? "common.hidePassword" : "common.showPassword")}
+          onClick={() => setSeen(!isSeen)}
+        />
+      </div>
     </Field>
   );
 }

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { fieldErrors, say } from "../lib/errors";
 import { Notice } from "./notice";
 
@@ -25,25 +25,35 @@ export function useRequest() {
 
 export type Request = ReturnType<typeof useRequest>;
 
-/** A form that sends by `run`. What no field of `fields` shows is said above it. */
-export function Form({
-  request,
-  fields,
-  onSubmit,
-  children,
-}: {
+interface Props {
   request: Request;
-  fields: string[];
+  /** Names of the server's fields that are shown here; what none of them shows is said above the form. */
+  fields: readonly string[];
+  /** Names of fields that can't be sent as they are; the form shows why beside them. */
+  invalid?: readonly string[];
   onSubmit(): Promise<unknown>;
+  /** A try to send what `invalid` forbids. */
+  onRefused?: () => void;
   children: ComponentChildren;
-}) {
+}
+
+/** A form that sends by `run`. After a refusal, here or by the server, the first field that has to change gets the focus. */
+export function Form({ request, fields, invalid = [], onSubmit, onRefused, children }: Props) {
+  const form = useRef<HTMLFormElement>(null);
+  const [tries, setTries] = useState(0);
   const isShown = fields.some((field) => field in request.errors);
+  useEffect(() => {
+    form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+  }, [tries, request.error]);
   return (
     <form
+      ref={form}
       noValidate
       onSubmit={(event) => {
         event.preventDefault();
-        void request.run(onSubmit);
+        if (invalid.length === 0) return void request.run(onSubmit);
+        onRefused?.();
+        setTries(tries + 1);
       }}
     >
       {request.error !== null && !isShown && <Notice kind="bad">{say(request.error)}</Notice>}

@@ -1,11 +1,11 @@
-import type { ComponentType } from "preact";
+import type { ComponentType, FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { t } from "../lib/i18n";
 import { Button } from "./button";
 import { Notice, Spinner } from "./notice";
 
 /** A screen that is fetched when it is first shown. Without a network it says so, and tries again when it is told to. */
-export function lazily<Props extends object>(load: () => Promise<ComponentType<Props>>): ComponentType<Props> {
+export function lazily<Props extends object>(load: () => Promise<ComponentType<Props>>): FunctionComponent<Props> {
   let Loaded: ComponentType<Props> | null = null;
   return function Lazy(props: Props) {
     const [, shown] = useState<unknown>(null);
