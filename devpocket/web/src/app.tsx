@@ -21,6 +21,7 @@ const MachinePage = lazily(() => import("./screens/machine/page").then((screen) 
 const SignUp = lazily(async () => (await import("./screens/sign-up")).SignUp);
 const Verify = lazily(async () => (await import("./screens/verify")).Verify);
 const Forgot = lazily(async () => (await import("./screens/forgot")).Forgot);
+const Settings = lazily(async () => (await import("./screens/settings")).Settings);
 const Google = lazily(async () => (await import("./screens/google-return")).Google);
 
 export function App() {
@@ -98,6 +99,7 @@ function SignedIn() {
       </Route>
       <Route path="/machines/:id/:tab?">{({ id, tab }) => <MachinePage id={id} {...(tab ? { tab } : {})} />}</Route>
       <Route path="/verify" component={Verify} />
+      <Route path="/settings/:page?">{({ page }) => <Settings page={page} />}</Route>
       <Route path="/google" component={Google} />
       <Route path="/sign-up">
         <Redirect to={user.value?.is_verified ? next : withNext("/verify", next)} replace />

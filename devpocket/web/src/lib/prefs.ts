@@ -43,7 +43,9 @@ export function oneOf<T extends string>(...values: T[]): (found: unknown) => fou
   return (found): found is T => values.includes(found as T);
 }
 
-const isFontPx = (found: unknown): found is number => typeof found === "number" && found >= 8 && found <= 32;
+export const FONT_PX = { min: 8, max: 32 };
+const isFontPx = (found: unknown): found is number =>
+  typeof found === "number" && found >= FONT_PX.min && found <= FONT_PX.max;
 const isBool = (found: unknown): found is boolean => typeof found === "boolean";
 
 export const theme = stored<Theme>("theme", "system", oneOf<Theme>("system", "dark", "light"));

@@ -155,6 +155,11 @@ export interface SignInSession {
   current: boolean;
 }
 
+export interface UserStats {
+  active_tokens: number; // sign-ins that are alive
+  limits: { max_environments: number | null; used: number }; // null: as many as one likes
+}
+
 export interface SshKey {
   id: string;
   name: string;
