@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { compressed } from "./compress.ts";
+import { xtermUnderCsp } from "./xterm-csp.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -23,6 +24,6 @@ export default defineConfig({
       },
     },
   },
-  plugins: [compressed()],
+  plugins: [xtermUnderCsp(), compressed()],
   test: { environment: "node", include: ["tests/**/*.test.ts"] },
 } as Parameters<typeof defineConfig>[0]);

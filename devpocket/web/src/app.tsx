@@ -23,8 +23,11 @@ const Verify = lazily(async () => (await import("./screens/verify")).Verify);
 const Forgot = lazily(async () => (await import("./screens/forgot")).Forgot);
 const Settings = lazily(async () => (await import("./screens/settings")).Settings);
 const Google = lazily(async () => (await import("./screens/google-return")).Google);
+const TerminalScreen = lazily(() => import("./terminal/screen").then((module) => module.TerminalScreen));
+const GuestScreen = lazily(() => import("./terminal/guest").then((module) => module.GuestScreen));
 
 export function App() {
+  const [path] = useLocation();
   useEffect(() => {
     if (!canStore.value) toast(t("common.notStored"), "bad");
   }, [canStore.value]);
@@ -34,7 +37,7 @@ export function App() {
       <a class="skip" href="#main" onClick={skip}>
         {t("common.skip")}
       </a>
-      <ForUsers />
+      {path === "/t" ? <GuestScreen /> : <ForUsers />}
       <PageToasts />
     </>
   );
@@ -97,6 +100,7 @@ function SignedIn() {
       <Route path="/new">
         <NewMachine />
       </Route>
+      <Route path="/machines/:id/terminal" component={TerminalScreen} />
       <Route path="/machines/:id/:tab?">{({ id, tab }) => <MachinePage id={id} {...(tab ? { tab } : {})} />}</Route>
       <Route path="/verify" component={Verify} />
       <Route path="/settings/:page?">{({ page }) => <Settings page={page} />}</Route>

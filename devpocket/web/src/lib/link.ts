@@ -60,11 +60,24 @@ const PASSING = new Set([
 ]);
 /** How often in a row a sign-in may be refused: the access token is renewed in between. */
 const MAX_REFUSED = 2;
+/** These closes follow an `error` that tells why; before any other it was about something else. */
+const EXPLAINED = [1008, 1011, 1013];
+/** Of a close without an `error` before it, by its reason (docs/websocket-protocol.md, "Closing"). */
+const REASONS: Record<string, string> = {
+  "Authentication failed": "authentication_failed",
+  "Environment not found": "environment_not_found",
+  "Environment not running": "environment_not_running",
+  "Invalid session name": "invalid_session",
+  "Rate limit exceeded": "rate_limited",
+  "Session revoked": "session_revoked",
+  "Too many connections": "too_many_connections",
+};
 
 export function openLink(options: LinkOptions): Link {
   const state = signal<LinkState>({ kind: "connecting", attempt: 0 });
   const lagMs = signal<number | null>(null);
   let socket: WebSocket | null = null;
+  let generation = 0; // of tries; the one before may still be asking for its address
   let attempt = 0;
   let refused = 0;
   let isClosed = false;
@@ -72,11 +85,13 @@ export function openLink(options: LinkOptions): Link {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let silence: ReturnType<typeof setTimeout> | undefined;
   let pinged = 0;
+  let triedAt = 0;
   const pinging = setInterval(() => ping(SILENCE_MS), PING_MS);
 
   async function connect(): Promise<void> {
     clearTimeout(timer);
     const mine = ++generation;
+    triedAt = Date.now();
     state.value = { kind: "connecting", attempt };
     lastError = null;
     let where: { url: string; protocols?: string[] };
@@ -98,7 +113,10 @@ export function openLink(options: LinkOptions): Link {
       clearTimeout(giveUp);
       if (state.value.kind !== "open") state.value = { kind: "open" };
       heard();
-      if (typeof data !== "string") return options.onBytes?.(new Uint8Array(data));
+      if (typeof data !== "string") {
+        lastError = null;
+        return options.onBytes?.(new Uint8Array(data));
+      }
       take(JSON.parse(data) as Frame);
     };
     opened.onclose = ({ code, reason }) => {
@@ -107,16 +125,17 @@ export function openLink(options: LinkOptions): Link {
     };
   }
 
-  let generation = 0; // of tries; the one before may still be asking for its address
-
   function take(frame: Frame): void {
     if (frame.type === "pong") {
       lagMs.value = performance.now() - pinged;
-      return;
+      return; // and says nothing of an error before it
     }
     if (frame.type === "error") {
       lastError = { code: frame.code, message: frame.message, retryAfterS: frame.retry_after ?? null };
-    } else if (frame.type === "welcome") {
+    } else {
+      lastError = null; // it goes on: that error was no reason to close
+    }
+    if (frame.type === "welcome") {
       attempt = 0;
       refused = 0;
       ping(SILENCE_MS); // how far it is, from the beginning
@@ -159,11 +178,11 @@ export function openLink(options: LinkOptions): Link {
     clearTimeout(silence);
     options.onClose?.();
     if (isClosed) return;
-    const why = lastError?.code ?? (code === 1012 ? "restart" : "lost");
-    if (why === "authentication_failed" && ++refused >= MAX_REFUSED)
-      return end(code, why, lastError?.message ?? reason);
-    if (code === 1000 || (code === 1008 && !PASSING.has(why))) return end(code, why, lastError?.message ?? reason);
-    wait(why, lastError?.retryAfterS ?? null);
+    const told = EXPLAINED.includes(code) ? lastError : null;
+    const why = told?.code ?? REASONS[reason] ?? (code === 1012 ? "restart" : "lost");
+    if (why === "authentication_failed" && ++refused >= MAX_REFUSED) return end(code, why, told?.message ?? reason);
+    if (code === 1000 || (code === 1008 && !PASSING.has(why))) return end(code, why, told?.message ?? reason);
+    wait(why, told?.retryAfterS ?? null);
   }
 
   function wait(why: string, retryAfterS: number | null): void {
@@ -190,6 +209,7 @@ export function openLink(options: LinkOptions): Link {
     if (isClosed || state.value.kind === "open") return;
     attempt = 0;
     refused = 0;
+    clearTimeout(timer);
     drop();
     void connect();
   }
@@ -199,6 +219,7 @@ export function openLink(options: LinkOptions): Link {
     if (document.visibilityState !== "visible") return;
     if (state.value.kind === "waiting") retry();
     else if (state.value.kind === "open") ping(SOON_MS);
+    else if (state.value.kind === "connecting" && Date.now() - triedAt > SOON_MS) retry(); // from before it was put away
   }
 
   function offline(): void {

@@ -5,6 +5,7 @@ import { t } from "../../lib/i18n";
 import { FONT_PX, fontPx, screenReader } from "../../lib/prefs";
 import { updateUser, user } from "../../lib/session";
 import type { User } from "../../lib/types";
+import { KeyBarEditor } from "../../terminal/key-bar-editor";
 import { IconButton } from "../../ui/button";
 import { CheckField } from "../../ui/field";
 import { useRequest } from "../../ui/form";
@@ -39,6 +40,9 @@ export function Terminal() {
           checked={wanted ?? user.value?.record_terminals ?? false}
           onCheck={record}
         />
+      </section>
+      <section class="card">
+        <KeyBarEditor />
       </section>
     </>
   );
