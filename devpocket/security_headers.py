@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from devpocket.web_pages import ADDRESSES
+
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -50,12 +52,18 @@ DOCS = (
     f"font-src 'self'; connect-src 'self'; {_PAGE}"
 )
 FORM = f"default-src 'none'; style-src 'self'; {_PAGE}"
+# The web client, and its service worker, for which its own answer's policy counts.
+WEB = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    f"connect-src 'self'; manifest-src 'self'; worker-src 'self'; {_PAGE}"
+)
 
 # The first that fits decides; whatever fits none is data.
 POLICIES = (
     (re.compile(r"/admin(/|\Z)"), ADMIN),
     (re.compile(r"/docs(/|\Z)"), DOCS),
     (re.compile(r"/(verify-email|reset-password)(/|\Z)"), FORM),
+    (re.compile(rf"/((({'|'.join(ADDRESSES)})/?)?|sw\.js)\Z"), WEB),
 )
 STORED = re.compile(r"/(static|docs)(/|\Z)")  # the same for everybody; all else is for one reader, once
 

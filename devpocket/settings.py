@@ -334,6 +334,10 @@ DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "") or settings_checks.s
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "var" / "static"
+WEB_CLIENT = BASE_DIR / "devpocket" / "web" / "dist"  # as `make web` builds it, with .br and .gz beside what is text
+STATICFILES_DIRS = [("web", WEB_CLIENT)]
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/web/assets/"  # the name of each has the hash of its content
+WHITENOISE_MIMETYPES = {".webmanifest": "application/manifest+json"}
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_ALLOW_ALL_ORIGINS = False
@@ -382,8 +386,14 @@ SESSION_COOKIE_AGE = 8 * 3600
 # For `make run`: the operator that it makes.
 DEVPOCKET_ADMIN_PASSWORD: str = env.str("DEVPOCKET_ADMIN_PASSWORD", "")
 
-# The headers that these want are on every answer (devpocket/middleware.py), not on those of Django's middleware alone.
-SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003"]  # W003: page_middleware.py has it
+SILENCED_SYSTEM_CHECKS = [
+    *(
+        "security.W001",
+        "security.W002",
+    ),  # the headers are on every answer (devpocket/middleware.py), not on views' alone
+    "security.W003",  # page_middleware.py has it
+    "staticfiles.W004",  # the API runs without the web client too
+]
 
 LOGGING_CONFIG = None  # configured here, once, so that settings errors are the first thing seen
 LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO").upper()

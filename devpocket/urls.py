@@ -13,6 +13,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
 from accounts import pages
+from devpocket import web_pages
 from devpocket.api import ApiView
 from devpocket.errors import NotFound
 from devpocket.health_views import HealthViewSet
@@ -50,6 +51,9 @@ urlpatterns = [
     path("api/v1/", include(health_urls)),
     re_path(r"^verify-email/?$", pages.verify_email),
     re_path(r"^reset-password/?$", pages.reset_password),
+    path("", web_pages.index),
+    *(re_path(rf"^{address}/?$", web_pages.index) for address in web_pages.ADDRESSES),
+    path("sw.js", web_pages.service_worker),
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("templates_catalog.api.urls")),
     path("api/v1/", include("environments.api.urls")),

@@ -97,7 +97,7 @@ def test_the_answer_is_json_whatever_is_asked_for(accept: str) -> None:
     "path",
     [
         *("/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v1/nothing/", "/api/v1/auth", "/api/v1/auth/me/x"),
-        *("/", "/nothing", "/api", "/api/v2/templates", "/api/v1//templates", "/API/v1/templates", "/healthy"),
+        *("/nothing", "/machines", "/api", "/api/v2/templates", "/api/v1//templates", "/API/v1/templates", "/healthy"),
         *("/api/v1/a%0Ab", "/a%0Ab", "/a%00b", "/%ff", "/../etc/passwd", "/api/v1/auth/me%0A"),
     ],
 )
