@@ -3,12 +3,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test load rig-test api-test openapi lint format types ready ready-dev requirements
+.PHONY: run web test load rig-test api-test openapi lint format types ready ready-dev requirements
 
 run: ready
+	@$(PYTHON) -m devpocket.web_build --optional
 	@exec $(BIN)/python manage.py develop
 
+# The web client, in devpocket/web/dist. `make run` and `make test` do the same, and go on where it fails.
+web: ready
+	@$(PYTHON) -m devpocket.web_build
+
 test: ready-dev
+	@$(PYTHON) -m devpocket.web_build --optional
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Terminals and requests on two server processes (docs/development.md). ARGS="--minutes 2 --terminals 100 --restart"

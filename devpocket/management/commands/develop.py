@@ -116,7 +116,15 @@ DevPocket runs.   Ctrl-C stops it; environments, droplets and volumes stay.
 A first session, to be pasted into another terminal, in this directory:
 
 {example(self.port)}
+
+{_in_a_browser(base)}
 """
+
+
+def _in_a_browser(base: str) -> str:
+    if (settings.WEB_CLIENT / "index.html").exists():
+        return f"Or in a browser:  {base}/"
+    return "Or in a browser: the web client isn't built yet, `make web` builds it."
 
 
 def example(port: int) -> str:
