@@ -199,6 +199,7 @@ MFA_TOTP_TOLERANCE = 1
 
 # Signing in with Google, through django-allauth: its provider and tables, none of its pages.
 GOOGLE_CLIENT_IDS: list[str] = env.list("GOOGLE_CLIENT_IDS", default=[])  # web, iOS, Android
+GOOGLE_WEB_CLIENT_ID: str = env.str("GOOGLE_WEB_CLIENT_ID", "")  # that of them with which the web client asks Google
 GOOGLE_CERTS_URL: str = env.str("GOOGLE_CERTS_URL", "https://www.googleapis.com/oauth2/v1/certs")
 GOOGLE_ISSUER: str = env.str("GOOGLE_ISSUER", "https://accounts.google.com")
 SOCIALACCOUNT_PROVIDERS = {"google": {"provider_class": "accounts.google.IdTokenProvider"}}

@@ -101,6 +101,10 @@ def check_formats(settings: Mapping[str, Any]) -> None:
         raise ImproperlyConfigured("DO_DEFAULT_REGION is not a region's slug, as nyc3.")
     if not settings["DO_TOKEN"].isascii() or not settings["DO_TOKEN"].isprintable() or " " in settings["DO_TOKEN"]:
         raise ImproperlyConfigured("DO_TOKEN is not a token: it has characters that no header may have.")
+    if settings["GOOGLE_WEB_CLIENT_ID"] not in ("", *settings["GOOGLE_CLIENT_IDS"]):
+        raise ImproperlyConfigured(
+            "GOOGLE_WEB_CLIENT_ID is not one of GOOGLE_CLIENT_IDS: its sign-ins would be refused."
+        )
     if settings["LOG_LEVEL"] not in LOG_LEVELS:
         raise ImproperlyConfigured(f"LOG_LEVEL is not one of {', '.join(LOG_LEVELS)}.")
     if "@" not in parseaddr(settings["DEFAULT_FROM_EMAIL"])[1]:

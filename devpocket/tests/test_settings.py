@@ -86,6 +86,7 @@ def test_production_needs_each_of_them(load: Load, name: str) -> None:
         ("DEFAULT_FROM_EMAIL", "DevPocket"),
         ("DO_API_URL", "http://api.example.org"),
         ("DO_DEFAULT_REGION", "New York"),
+        ("GOOGLE_WEB_CLIENT_ID", "web"),
         ("LOG_LEVEL", "LOUD"),
         ("REAPER_DELETES", "flase"),
         ("PORT", "65536"),
@@ -127,12 +128,15 @@ def test_texts_become_types(load: Load) -> None:
         PRO_IDLE_STOP_MINUTES="0",
         CLOUD_POLL_SECONDS="0.5",
         RECORDING_DAYS="",
+        GOOGLE_CLIENT_IDS="ios,web",
+        GOOGLE_WEB_CLIENT_ID="web",
         EMAIL_URL="smtp+tls://user:p%40ss@mail.example.org",
         DATABASE_URL="postgres://user:p%40ss@db/devpocket?sslmode=require",
         REDIS_URL="rediss://:$ecret@redis/1",
     )
     assert settings["TRUSTED_PROXIES"] == ["10.0.0.0/8", "::1"]
     assert (settings["REAPER_DELETES"], settings["MAX_SNAPSHOTS"]) == (False, 0)
+    assert (settings["GOOGLE_CLIENT_IDS"], settings["GOOGLE_WEB_CLIENT_ID"]) == (["ios", "web"], "web")
     assert (settings["CLOUD_POLL_SECONDS"], settings["RECORDING_DAYS"]) == (0.5, 30)
     assert settings["PLANS"]["pro"] == {"max_environments": None, "max_storage_gb": 100, "idle_stop_minutes": 0}
     assert settings["PLANS"]["free"] == {"max_environments": 1, "max_storage_gb": 20, "idle_stop_minutes": 30}

@@ -86,6 +86,7 @@ class InfoView(ApiView):
                 "metrics": True,
                 "email_verification": settings.REQUIRE_EMAIL_VERIFICATION,
             },
+            "google_web_client_id": settings.GOOGLE_WEB_CLIENT_ID or None,
             "limits": {
                 f"{plan}_environments": plan_limits(plan).max_environments for plan in ("free", "starter", "pro")
             },

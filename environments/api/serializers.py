@@ -364,6 +364,9 @@ class InfoSerializer(serializers.Serializer):
     version = serializers.CharField()
     environment = serializers.CharField(help_text="Of this installation, like production.")
     features = FeaturesSerializer()
+    google_web_client_id = serializers.CharField(
+        allow_null=True, help_text="With which a browser asks Google for an ID token. Null: it can't."
+    )
     limits = LimitsSerializer()
     status_values = serializers.ListField(child=serializers.CharField())
     phase_values = serializers.ListField(child=PhaseField())

@@ -91,6 +91,7 @@ def test_there_are_no_clusters(slash: str, client: APIClient) -> None:
 
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_info_needs_no_sign_in(slash: str, settings: Any) -> None:
+    settings.GOOGLE_CLIENT_IDS, settings.GOOGLE_WEB_CLIENT_ID = ["ios", "web"], "web"
     settings.PLANS = {**settings.PLANS, "pro": {**settings.PLANS["pro"], "max_environments": None}}
     info = wire.decode(APIClient().get(f"/api/v1/info{slash}"))
     features = "authentication google_oauth websockets rate_limiting metrics email_verification".split()
@@ -100,6 +101,7 @@ def test_info_needs_no_sign_in(slash: str, settings: Any) -> None:
         {
             **dict.fromkeys(("name", "version", "environment"), wire.text),
             "features": lambda value: wire.check(value, dict.fromkeys(features, wire.flag)),
+            "google_web_client_id": wire.text,
             "limits": lambda value: wire.check(value, limits),
             "status_values": wire.texts,
             "phase_values": wire.texts,
@@ -108,6 +110,9 @@ def test_info_needs_no_sign_in(slash: str, settings: Any) -> None:
     )
     assert info["limits"] == {"free_environments": 1, "starter_environments": 3, "pro_environments": None}
     assert info["features"]["metrics"] is True
+    assert (info["features"]["google_oauth"], info["google_web_client_id"]) == (True, "web")
+    settings.GOOGLE_WEB_CLIENT_ID = ""
+    assert wire.decode(APIClient().get(f"/api/v1/info{slash}"))["google_web_client_id"] is None
     assert (len(info["status_values"]), len(info["phase_values"])) == (5, 12)
 
 
