@@ -15,6 +15,12 @@ class TokenExpired(DomainError):
     code, http_status = "token_expired", 401
 
 
+class NotOurPage(DomainError):
+    """Asked of what is for the web client alone, by somebody who doesn't show to be it."""
+
+    code, http_status = "permission_denied", 403
+
+
 class InvalidCredentials(DomainError):
     code, http_status = "invalid_credentials", 401
 

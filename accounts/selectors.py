@@ -10,10 +10,10 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from accounts.errors import TokenInvalid
+from accounts.errors import TokenExpired, TokenInvalid
 from accounts.models import PlatformKey, Session, SSHKey, User
 from accounts.plans import plan_limits
-from accounts.tokens import AccessToken, parse_token
+from accounts.tokens import AccessToken, RefreshJWT, parse_token
 from devpocket.rows import find_one
 
 
@@ -28,6 +28,15 @@ def get_session_by_access_token(raw: str) -> Session:
     if session is None or session.revoked_at is not None or not session.user.is_active:
         raise TokenInvalid("Your sign-in is not valid any more. Please sign in again.")
     return session
+
+
+def find_session_by_refresh_token(raw: str) -> Session | None:
+    """The live session, its user loaded, that a refresh token is of, whether or not it may still be traded."""
+    try:
+        claims = parse_token(RefreshJWT, raw)
+    except (TokenInvalid, TokenExpired):
+        return None
+    return find_one(live_session(claims.session_id).filter(user_id=claims.user_id).select_related("user"))
 
 
 def find_live_session(session_id: object) -> Session | None:

@@ -81,6 +81,7 @@ HEADERS: dict[str, Schema] = {
 }
 TAGS = {  # by the first word of an address, where it isn't that word
     "auth": "sign-in",
+    "web": "sign-in",
     "ws": "terminals",
     "terminal-recordings": "terminals",
     "regions": "service",

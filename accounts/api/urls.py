@@ -1,6 +1,6 @@
 from django.urls import re_path
 
-from accounts.api import google_views, recovery_views, user_views, views
+from accounts.api import google_views, recovery_views, user_views, views, web_views
 
 change_password = recovery_views.ChangePasswordView.as_view()
 
@@ -17,6 +17,12 @@ urlpatterns = [
     re_path(r"^auth/forgot-password/?$", recovery_views.ForgotPasswordView.as_view()),
     re_path(r"^auth/reset-password/?$", recovery_views.ResetPasswordView.as_view()),
     re_path(r"^auth/change-password/?$", change_password),
+    re_path(r"^web/register/?$", web_views.WebRegisterView.as_view()),
+    re_path(r"^web/login/?$", web_views.WebLoginView.as_view()),
+    re_path(r"^web/google/?$", web_views.WebGoogleView.as_view()),
+    re_path(r"^web/refresh/?$", web_views.WebRefreshView.as_view()),
+    re_path(r"^web/logout/?$", web_views.WebLogoutView.as_view()),
+    re_path(r"^web/change-password/?$", web_views.WebChangePasswordView.as_view()),
     re_path(r"^users/change-password/?$", change_password),
     re_path(r"^users/me/change-password/?$", change_password),
     re_path(r"^users/me/?$", user_views.UserMeView.as_view()),

@@ -24,31 +24,45 @@ USES_UP = {
     "users_me_change_password",
     "users_me_destroy",
     "users_me_sessions_destroy",
+    "web_change_password",
 }
+BY_COOKIE = {"web_refresh", "web_logout"}  # they use theirs up too
 PASSWORD = "Correct-Horse-7"
 
 _numbers = itertools.count()
 
 
+def _post(path: str, body: dict[str, Any], **headers: str) -> requests.Response:
+    return requests.post(f"{WORLD['url']}/api/v1{path}", json=body, headers=headers, timeout=20)
+
+
 def _ask(path: str, body: dict[str, Any], token: str = "") -> dict[str, Any] | None:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    answer = requests.post(f"{WORLD['url']}/api/v1{path}", json=body, headers=headers, timeout=20)
+    answer = _post(path, body, **({"Authorization": f"Bearer {token}"} if token else {}))
     return dict(answer.json()) if answer.status_code == 201 else None
+
+
+def _guest() -> dict[str, Any]:
+    name = f"guest-{uuid.uuid4().hex[:20]}"
+    return {"username": name, "email": f"{name}@example.org", "password": PASSWORD}
 
 
 @schemathesis.auth(refresh_interval=None)
 class AccessTokens:
     def get(self, case: schemathesis.Case, context: schemathesis.AuthContext) -> str:
         operation = case.operation.definition.raw
+        if operation["operationId"] in BY_COOKIE:
+            return str(_post("/web/register", _guest(), **{"X-DevPocket-Web": "1"}).cookies["devpocket_refresh"])
         if operation["operationId"] in USES_UP:
-            name = f"guest-{uuid.uuid4().hex[:20]}"
-            user = _ask("/auth/register", {"username": name, "email": f"{name}@example.org", "password": PASSWORD})
+            user = _ask("/auth/register", _guest())
             assert user is not None
             return str(user["access_token"])
         return str(WORLD["admin" if "templates" in operation["tags"] else "user"])
 
     def set(self, case: schemathesis.Case, data: str, context: schemathesis.AuthContext) -> None:
-        case.headers = {**(case.headers or {}), "Authorization": f"Bearer {data}"}
+        if case.operation.definition.raw["operationId"] in BY_COOKIE:
+            case.cookies = {**(case.cookies or {}), "devpocket_refresh": data}
+        else:
+            case.headers = {**(case.headers or {}), "Authorization": f"Bearer {data}"}
 
 
 @schemathesis.hook
