@@ -1,6 +1,6 @@
 /** The page's texts in the user's language. English is in the first download, others are fetched when they are wanted. */
 
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { en } from "../texts/en";
 import { oneOf, stored } from "./prefs";
 
@@ -12,8 +12,12 @@ export const LANGUAGES: Record<Language, string> = { en: "English", vi: "Tiếng
 const preferred: Language = navigator.languages.some((name) => name.startsWith("vi")) ? "vi" : "en";
 /** What the user wants. */
 export const language = stored<Language>("language", preferred, oneOf<Language>("en", "vi"));
-/** What the page is in: as wanted, once its texts are here. Numbers and dates go by this one, too. */
-export const spoken = signal<Language>("en");
+/** What the page is in: as wanted, once its texts are here. */
+const spoken = signal<Language>("en");
+/** How numbers and dates are written in it: as where the user lives, where the browser says so ("en-GB"). */
+export const locale = computed(
+  () => navigator.languages.find((name) => name.split("-", 1)[0] === spoken.value) ?? spoken.value,
+);
 const texts = signal<Texts>(en);
 
 /** Called once, by main.tsx. Settles when there are texts to begin with; never raises. */

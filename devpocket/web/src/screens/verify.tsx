@@ -35,7 +35,7 @@ export function Verify() {
 
 function CodeForm() {
   const [code, setCode] = useState("");
-  const [tried, setTried] = useState("");
+  const [tried, setTried] = useState<string | null>(null);
   const request = useRequest();
   const verify = async () => {
     setTried(code);

@@ -109,7 +109,7 @@ function AddKey({ onDone, onClose }: SheetProps) {
           name="key-name"
           autocomplete="off"
           maxLength={100}
-          placeholder={keyComment(line)}
+          placeholder={wrong === null ? keyComment(line) : ""}
           value={name}
           onText={setName}
           error={request.errors.name}
