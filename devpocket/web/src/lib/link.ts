@@ -53,6 +53,7 @@ export interface Link {
 /** After these the server is asked again; after any other `error` with a close 1008 it has had its word. */
 const PASSING = new Set([
   "authentication_failed",
+  "session_revoked", // asking for a ticket finds out whether this tab has another sign-in, or has the user sign in again
   "service_unavailable",
   "internal_error",
   "ssh_failed",
@@ -60,6 +61,7 @@ const PASSING = new Set([
 ]);
 /** How often in a row a sign-in may be refused: the access token is renewed in between. */
 const MAX_REFUSED = 2;
+const REFUSALS = ["authentication_failed", "session_revoked"];
 /** These closes follow an `error` that tells why; before any other it was about something else. */
 const EXPLAINED = [1008, 1011, 1013];
 /** Of a close without an `error` before it, by its reason (docs/websocket-protocol.md, "Closing"). */
@@ -180,7 +182,7 @@ export function openLink(options: LinkOptions): Link {
     if (isClosed) return;
     const told = EXPLAINED.includes(code) ? lastError : null;
     const why = told?.code ?? REASONS[reason] ?? (code === 1012 ? "restart" : "lost");
-    if (why === "authentication_failed" && ++refused >= MAX_REFUSED) return end(code, why, told?.message ?? reason);
+    if (REFUSALS.includes(why) && ++refused >= MAX_REFUSED) return end(code, why, told?.message ?? reason);
     if (code === 1000 || (code === 1008 && !PASSING.has(why))) return end(code, why, told?.message ?? reason);
     wait(why, told?.retryAfterS ?? null);
   }
