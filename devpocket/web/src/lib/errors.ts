@@ -23,7 +23,13 @@ export function say(error: unknown): string {
 }
 
 /** Refusals of a whole request that are about one field. */
-const FIELDS: Record<string, string> = { username_taken: "username", email_taken: "email", invalid_token: "token" };
+const FIELDS: Record<string, string> = {
+  username_taken: "username",
+  email_taken: "email",
+  invalid_token: "token",
+  name_taken: "name",
+  size_not_allowed: "size",
+};
 
 /** By field, the sentence to show beside it. "non_field_errors" are for the whole form. */
 export function fieldErrors(error: unknown): Record<string, string> {

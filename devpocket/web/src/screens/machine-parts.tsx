@@ -2,7 +2,7 @@
 
 import { Link } from "wouter-preact";
 import { now } from "../lib/clock";
-import { ago, dateTime, percent, usd } from "../lib/format";
+import { ago, clock, percent, usd } from "../lib/format";
 import { isText, t } from "../lib/i18n";
 import { faultText, isBeingSetUp, isOnTheWay, type Look, lookOf, phaseText, progressOf } from "../lib/phases";
 import type { Environment } from "../lib/types";
@@ -86,7 +86,7 @@ export function IdleStop({ machine: { idle_stop_at } }: { machine: Environment }
       <Icon name="clock" />
       {isDue
         ? t("machines.idleDue")
-        : t("machines.idleStop", { in: ago(idle_stop_at, now.value), at: dateTime(idle_stop_at) })}
+        : t("machines.idleStop", { in: ago(idle_stop_at, now.value), at: clock(Date.parse(idle_stop_at)) })}
     </p>
   );
 }

@@ -1,12 +1,13 @@
+import { useEffect } from "preact/hooks";
 import { Link } from "wouter-preact";
-import { useAnswer } from "../lib/answer";
 import { say } from "../lib/errors";
-import { dateTime } from "../lib/format";
+import { clock } from "../lib/format";
 import { t } from "../lib/i18n";
+import { info, readInfo } from "../lib/info";
 import { knownBy, machines, news, readMachines, retryNews } from "../lib/machines";
 import { allows } from "../lib/phases";
 import { user } from "../lib/session";
-import type { Environment, Info } from "../lib/types";
+import type { Environment } from "../lib/types";
 import { Button } from "../ui/button";
 import { useRequest } from "../ui/form";
 import { Icon } from "../ui/icon";
@@ -48,8 +49,8 @@ export function Unverified() {
 }
 
 function VerifyNotice({ email }: { email: string }) {
-  const { value } = useAnswer<Info>("/info");
-  if (!value?.features.email_verification) return null;
+  useEffect(() => void readInfo().catch(() => undefined), []); // whoever can't be asked says so elsewhere
+  if (!info.value?.features.email_verification) return null;
   return (
     <Notice kind="warn">
       <p>{t("machines.unverified", { email })}</p>
@@ -86,7 +87,7 @@ export function NewsNotice() {
     <Notice kind="warn">
       <p>
         {known?.kind === "asked"
-          ? t("machines.asked", { at: dateTime(new Date(known.at).toISOString()) })
+          ? t("machines.asked", { at: clock(known.at) })
           : t(known === null ? "machines.notConnected" : "machines.notLive")}
         {state.kind === "ended" && state.message && ` ${state.message}`}
       </p>

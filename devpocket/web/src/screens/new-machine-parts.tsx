@@ -5,7 +5,7 @@ import { ApiError } from "../lib/api";
 import { bytes, usd } from "../lib/format";
 import { t } from "../lib/i18n";
 import { smallest, whyNot } from "../lib/sizes";
-import type { Region, Size, Template } from "../lib/types";
+import type { Region, Size, Template, UserStats } from "../lib/types";
 import { Notice } from "../ui/notice";
 
 /** A group of choices of which one is picked, as cards. */
@@ -139,13 +139,9 @@ export function SizeChoice({
   );
 }
 
-interface Stats {
-  limits: { max_environments: number | null; used: number };
-}
-
 /** Said before somebody fills in a form for nothing. Where it can't be asked, the server says so afterwards. */
 export function LimitNotice() {
-  const limits = useAnswer<Stats>("/users/me/stats").value?.limits;
+  const limits = useAnswer<UserStats>("/users/me/stats").value?.limits;
   if (!limits || limits.max_environments === null || limits.used < limits.max_environments) return null;
   return (
     <Notice kind="warn">

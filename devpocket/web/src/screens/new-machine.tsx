@@ -1,8 +1,8 @@
 import { useEffect, useRef } from "preact/hooks";
 import { useLocation } from "wouter-preact";
 import { useAnswer } from "../lib/answer";
-import { ApiError, post } from "../lib/api";
-import { fieldErrors, say } from "../lib/errors";
+import { post } from "../lib/api";
+import { say } from "../lib/errors";
 import { usd } from "../lib/format";
 import { t } from "../lib/i18n";
 import { machines, putMachine } from "../lib/machines";
@@ -12,7 +12,7 @@ import { smallest, whyNot } from "../lib/sizes";
 import type { Environment, Region, Size, Template } from "../lib/types";
 import { problemOf } from "../lib/variables";
 import { Button } from "../ui/button";
-import { SelectField, TextField } from "../ui/field";
+import { PasswordField, SelectField, TextField } from "../ui/field";
 import { useRequest } from "../ui/form";
 import { Notice, Spinner } from "../ui/notice";
 import { Page } from "../ui/page";
@@ -84,15 +84,14 @@ function NewForm({ templates, sizes, regions, onOutdated }: Choices) {
   const request = useRequest();
   const [, go] = useLocation();
   const form = useRef<HTMLFormElement>(null);
-  const { error } = request;
-  const problems = problemsOf(error);
+  const { error, errors: problems } = request;
   useEffect(() => {
     if (error === null) return;
     // Where the eye has to be: the first field that is refused; the refusal itself stands above the button.
     const wrong = form.current?.querySelector<HTMLElement>("[aria-invalid=true]");
     wrong?.closest("details")?.setAttribute("open", "");
     wrong?.focus();
-    if (error instanceof ApiError && "template_id" in problems) onOutdated();
+    if ("template_id" in problems) onOutdated();
   }, [error]);
   if (now === null) return null;
 
@@ -169,10 +168,9 @@ function NewForm({ templates, sizes, regions, onOutdated }: Choices) {
         <details>
           <summary>{t("new.advanced")}</summary>
           <div class="folded">
-            <TextField
+            <PasswordField
               label={t("new.password")}
               hint={t("new.passwordHint")}
-              type="password"
               autocomplete="new-password"
               value={now.password}
               onText={(password) => changeDraft({ password })}
@@ -204,13 +202,4 @@ function NewForm({ templates, sizes, regions, onOutdated }: Choices) {
       </div>
     </form>
   );
-}
-
-/** By field. A taken name and a size of another plan are refused as a whole, and shown beside theirs all the same. */
-function problemsOf(error: unknown): Record<string, string | undefined> {
-  if (!(error instanceof ApiError)) return {};
-  if (error.code === "name_taken") return { name: say(error) };
-  if (error.code === "size_not_allowed") return { size: say(error) };
-  const found = fieldErrors(error);
-  return "template_id" in found ? { ...found, template_id: t("error.template_unavailable") } : found;
 }

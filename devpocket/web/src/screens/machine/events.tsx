@@ -6,7 +6,7 @@ import { ago, dateTime } from "../../lib/format";
 import { isText, t } from "../../lib/i18n";
 import { phaseText } from "../../lib/phases";
 import type { Environment, MachineEvent } from "../../lib/types";
-import { Button } from "../../ui/button";
+import { Button, IconButton } from "../../ui/button";
 import { useRequest } from "../../ui/form";
 import { Notice, Spinner } from "../../ui/notice";
 
@@ -34,7 +34,10 @@ export function Events({ machine: { id, updated_at } }: { machine: Environment }
   }, [id, updated_at, turn]); // what changes the machine writes an event as well
   return (
     <section class="card">
-      <h2>{t("machine.events")}</h2>
+      <div class="head">
+        <h2>{t("machine.events")}</h2>
+        <IconButton icon="refresh" label={t("machines.readAnew")} onClick={() => setTurn(turn + 1)} />
+      </div>
       {error !== null && (
         <Notice kind="bad">
           <p>{say(error)}</p>

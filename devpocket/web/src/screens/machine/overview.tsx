@@ -8,7 +8,7 @@ import { type Action, allows, isBeingSetUp, isOnTheWay } from "../../lib/phases"
 import type { Environment } from "../../lib/types";
 import { Button } from "../../ui/button";
 import { CopyField } from "../../ui/copy";
-import type { IconName } from "../../ui/icon";
+import { Icon, type IconName } from "../../ui/icon";
 import { Cost, IdleStop, Usage } from "../machine-parts";
 import { awaited } from "../new-machine-draft";
 import { useAction } from "../use-action";
@@ -17,14 +17,13 @@ import { DeleteSheet } from "./delete-sheet";
 import { LogLines, LogState } from "./log-lines";
 import { ResizeSheet } from "./resize-sheet";
 
-const ACTIONS: [Exclude<Action, "extend" | "snapshot">, IconName][] = [
+const ACTIONS: [Exclude<Action, "extend" | "snapshot" | "delete">, IconName][] = [
   ["start", "play"],
   ["recover", "refresh"],
   ["stop", "stop"],
   ["restart", "refresh"],
   ["hibernate", "snow"],
   ["resize", "grow"],
-  ["delete", "trash"],
 ];
 
 export function Overview({ machine }: { machine: Environment }) {
@@ -54,7 +53,7 @@ export function Overview({ machine }: { machine: Environment }) {
             <Button
               key={action}
               icon={icon}
-              kind={action === "delete" ? "danger" : action === "start" || action === "recover" ? "main" : "plain"}
+              kind={action === "start" || action === "recover" ? "main" : "plain"}
               onClick={() => setAsked(action)}
             >
               {t(`action.${action}`)}
@@ -62,9 +61,13 @@ export function Overview({ machine }: { machine: Environment }) {
           ))}
           {allows(machine, "snapshot") && (
             <Link href={`/machines/${machine.id}/snapshots`} class="button" replace>
+              <Icon name="camera" />
               {t("action.snapshot")}
             </Link>
           )}
+          <Button icon="trash" kind="danger" onClick={() => setAsked("delete")}>
+            {t("action.delete")}
+          </Button>
         </div>
       </section>
       <Facts machine={machine} />

@@ -1,5 +1,5 @@
 import type { ComponentType } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { ApiError } from "../../lib/api";
 import { say } from "../../lib/errors";
@@ -34,6 +34,11 @@ const TABS: Record<string, [Text, ComponentType<{ machine: Environment }>]> = {
 export function MachinePage({ id, tab = "overview" }: { id: string; tab?: string }) {
   const machine = findMachine(id);
   const shown = TABS[tab];
+  const tabs = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // On a phone not all of them fit.
+    tabs.current?.querySelector("[aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+  }, [tab, machine === undefined]);
   if (machine === undefined) return <Finding id={id} />;
   if (machine === null || shown === undefined) return <Gone isDeleted={isDeleted(id)} />;
   const [, Tab] = shown;
@@ -48,7 +53,7 @@ export function MachinePage({ id, tab = "overview" }: { id: string; tab?: string
       </div>
       <MachineProgress machine={machine} />
       <Fault machine={machine} />
-      <nav class="tabs" aria-label={t("machine.tabs")}>
+      <nav ref={tabs} class="tabs" aria-label={t("machine.tabs")}>
         {Object.entries(TABS).map(([name, [label]]) => (
           <Link
             key={name}

@@ -1,6 +1,6 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { useAnswer } from "../../lib/answer";
-import { post, remove } from "../../lib/api";
+import { ApiError, post, remove } from "../../lib/api";
 import { say } from "../../lib/errors";
 import { bytes, dateTime, usd } from "../../lib/format";
 import { t } from "../../lib/i18n";
@@ -14,12 +14,24 @@ import { useRequest } from "../../ui/form";
 import { Notice, Spinner } from "../../ui/notice";
 import { lookAgain, Refusal, useAction } from "../use-action";
 
+const LOOK_AGAIN_MS = 5_000;
+
 export function Snapshots({ machine }: { machine: Environment }) {
   const list = useAnswer<Snapshot[]>(`/environments/${machine.id}/snapshots?limit=200`, machine.updated_at);
   const [name, setName] = useState("");
   const [asked, setAsked] = useState<{ snapshot: Snapshot; to: "restore" | "delete" } | null>(null);
   const request = useRequest();
   const isPossible = allows(machine, "snapshot");
+  const { value: snapshots, again } = list;
+  useEffect(() => {
+    // That one is there changes nothing of the machine, so that no news tell of it.
+    if (!snapshots?.some(({ status }) => status === "pending")) {
+      if (request.error instanceof ApiError && request.error.code === "snapshot_in_progress") request.forget();
+      return;
+    }
+    const timer = setTimeout(again, LOOK_AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [snapshots]);
   async function take(): Promise<void> {
     try {
       await post(`/environments/${machine.id}/snapshots`, name.trim() === "" ? {} : { name: name.trim() });
