@@ -2,7 +2,7 @@ import { useEffect } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { say } from "../lib/errors";
 import { clock } from "../lib/format";
-import { t } from "../lib/i18n";
+import { isText, t } from "../lib/i18n";
 import { info, readInfo } from "../lib/info";
 import { knownBy, machines, news, readMachines, retryNews } from "../lib/machines";
 import { allows } from "../lib/phases";
@@ -83,13 +83,14 @@ export function NewsNotice() {
   if (state === null || state.kind === "open" || (state.kind === "connecting" && state.attempt < 2)) return null;
   if (state.kind === "waiting" && state.attempt < 2) return null;
   const known = knownBy.value;
+  const why = `error.${state.kind === "ended" ? state.why : ""}`;
   return (
     <Notice kind="warn">
       <p>
         {known?.kind === "asked"
           ? t("machines.asked", { at: clock(known.at) })
           : t(known === null ? "machines.notConnected" : "machines.notLive")}
-        {state.kind === "ended" && state.message && ` ${state.message}`}
+        {state.kind === "ended" && ` ${isText(why) ? t(why) : state.message}`}
       </p>
       {request.error !== null && <p class="problem">{say(request.error)}</p>}
       <div class="buttons">
