@@ -67,7 +67,14 @@ export function Again({
   label?: "common.retry" | "terminal.newShellNow" | "terminal.takeBack";
 }) {
   return (
-    <Button kind="main" icon="refresh" onClick={() => pane.stream.retry()}>
+    <Button
+      kind="main"
+      icon="refresh"
+      onClick={() => {
+        pane.stream.retry();
+        pane.view.focus(); // the button goes
+      }}
+    >
       {t(label)}
     </Button>
   );

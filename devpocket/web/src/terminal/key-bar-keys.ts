@@ -14,6 +14,7 @@ export const BAR_KEYS = {
   up: "↑",
   right: "→",
   paste: "",
+  line: "✎",
   home: "Home",
   end: "End",
   pgup: "PgUp",
@@ -83,6 +84,7 @@ export const DEFAULT_BAR: BarKey[] = [
   "~",
   "-",
   "paste",
+  "line",
 ];
 
 /** Held down, these come again and again, as on a keyboard. */

@@ -2,11 +2,12 @@ import { useEffect, useRef } from "preact/hooks";
 import { t } from "../lib/i18n";
 import { BAR_KEYS, type BarKey, keyBar, REPEATING } from "./key-bar-keys";
 import { latches, type Modifier } from "./keys";
+import { isComposing } from "./looks";
 
 const HOLD_MS = 400;
 const REPEAT_MS = 60;
 
-const NAMED = new Set<BarKey>(["left", "down", "up", "right", "paste", "backspace", "enter"]);
+const NAMED = new Set<BarKey>(["left", "down", "up", "right", "paste", "line", "backspace", "enter"]);
 
 /** What the key is called: signs have names, all else says it itself. */
 export function keyLabel(key: BarKey): string {
@@ -39,6 +40,7 @@ function Key({ name, onPress }: { name: BarKey; onPress(key: BarKey): void }) {
   const timer = useRef<ReturnType<typeof setTimeout>>();
   const hasRepeated = useRef(false);
   const latch = name in latches ? latches[name as Modifier].value : null;
+  const isPressed = name === "line" ? isComposing.value : latch === null ? null : latch !== "off";
 
   function release(): void {
     clearTimeout(timer.current);
@@ -59,9 +61,9 @@ function Key({ name, onPress }: { name: BarKey; onPress(key: BarKey): void }) {
   return (
     <button
       type="button"
-      class={`key ${latch ?? ""}`}
+      class={`key ${latch ?? (isPressed ? "once" : "")}`}
       aria-label={latch === "locked" ? t("terminal.key.locked", { key: keyLabel(name) }) : keyLabel(name)}
-      {...(latch === null ? {} : { "aria-pressed": latch !== "off" })}
+      {...(isPressed === null ? {} : { "aria-pressed": isPressed })}
       onMouseDown={(event) => event.preventDefault()}
       onPointerDown={hold}
       onPointerUp={release}

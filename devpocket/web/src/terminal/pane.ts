@@ -6,6 +6,7 @@ import { socketUrl } from "../lib/link";
 import { toast } from "../ui/toast";
 import type { BarKey } from "./key-bar-keys";
 import { isLatched, keyText, latches, type Modifier, pressLatch, takeModifiers, withLatches } from "./keys";
+import { isComposing } from "./looks";
 import { cleaned, lineCount } from "./paste";
 import { Scroller } from "./scroll";
 import { TouchSelection } from "./selection";
@@ -86,6 +87,11 @@ export class Pane {
   press(key: BarKey): void {
     if (key in latches) return pressLatch(key as Modifier);
     if (key === "paste") return void this.paste();
+    if (key === "line") {
+      isComposing.value = !isComposing.value;
+      if (!isComposing.value) this.view.focus();
+      return;
+    }
     const [, control] = /^ctrl-(.)$/.exec(key) ?? [];
     const modifiers = takeModifiers();
     const isApplication = this.view.terminal.modes.applicationCursorKeysMode;

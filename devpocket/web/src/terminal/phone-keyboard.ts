@@ -75,10 +75,13 @@ export function followPhoneKeyboard(
       isTaken = isRealKey;
     },
     keyup(event) {
+      isTaken = false;
+      if (!isComposing && field.value === "") refill();
       if ((event as KeyboardEvent).keyCode === 229) event.stopImmediatePropagation();
     },
     compositionstart(event) {
       isComposing = true;
+      known = field.value;
       event.stopImmediatePropagation();
     },
     compositionupdate(event) {

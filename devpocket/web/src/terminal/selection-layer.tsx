@@ -12,7 +12,12 @@ export function SelectionLayer({ pane }: { pane: Pane }) {
     <div class="selection-layer">
       <Handle pane={pane} end="from" cell={range.from} />
       <Handle pane={pane} end="to" cell={range.to} />
-      <div class="selection-actions" role="toolbar" aria-label={t("terminal.selection")}>
+      <div
+        class={range.to.row < pane.view.size().rows / 2 ? "selection-actions low" : "selection-actions"}
+        role="toolbar"
+        aria-label={t("terminal.selection")}
+        onMouseDown={(event) => event.preventDefault()} // the terminal keeps the focus, and the phone its keyboard
+      >
         <Button
           kind="main"
           icon="copy"

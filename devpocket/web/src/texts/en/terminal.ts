@@ -89,6 +89,7 @@ export const terminal = {
   "terminal.key.up": "Up",
   "terminal.key.right": "Right",
   "terminal.key.paste": "Paste",
+  "terminal.key.line": "Write lines in a field",
   "terminal.key.backspace": "Backspace",
   "terminal.key.enter": "Enter",
   "terminal.key.locked": "{key}, locked",

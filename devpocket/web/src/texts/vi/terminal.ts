@@ -91,6 +91,7 @@ export const terminal: Record<keyof typeof en, string> = {
   "terminal.key.up": "Lên",
   "terminal.key.right": "Phải",
   "terminal.key.paste": "Dán",
+  "terminal.key.line": "Soạn từng dòng trong ô",
   "terminal.key.backspace": "Xóa lùi",
   "terminal.key.enter": "Phím Enter",
   "terminal.key.locked": "{key}, đã khóa",
