@@ -7,7 +7,6 @@ logs.
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import aclosing, suppress
 
 from devpocket.flags import Flag
@@ -15,18 +14,17 @@ from environments.lifecycle import Phase
 from environments.log_buffer import Entry
 from environments.log_follower import LogFollower, followers
 from environments.models import Environment
-from terminals import frames, log_frames
+from terminals import log_frames
 from terminals.access import Refused, Standing
-from terminals.log_protocol import LogsQuery, parse_logs_frame, parse_logs_query
+from terminals.environment_socket import EnvironmentSocket
+from terminals.log_protocol import LogsQuery, parse_logs_query
 from terminals.models import OpenTerminal
-from terminals.protocol import BadFrame
 from terminals.socket_life import NORMAL, Message
-from terminals.sockets import ClientSocket
 
 LAST_LINES_LIMIT_S = 5.0  # two looks at the machine: the row may know that all is done before its last lines are read
 
 
-class LogsConsumer(ClientSocket):
+class LogsConsumer(EnvironmentSocket):
     """One client. A task of its own tells what was seen of the environment: a client that reads nothing must not keep
     its revocation from being noticed.
     """
@@ -42,18 +40,6 @@ class LogsConsumer(ClientSocket):
         self.follower: LogFollower | None = None
         self.changed = Flag()  # what `environment` is
         self.last_line = Flag()  # the set-up's own "100 %" was told
-
-    # --- The client's messages
-
-    def take(self, raw: str | bytes) -> None:
-        if self.allowance.said(time.monotonic()):
-            return
-        try:
-            parse_logs_frame(raw)
-        except BadFrame as bad:
-            self.reply = frames.error(bad.code, bad.message)
-        else:
-            self.reply = frames.pong()
 
     # --- Lines
 

@@ -1,11 +1,9 @@
-"""What a client says to the logs' WebSocket. Pure. Source: contract section 9.5."""
+"""What a client asks of the logs' WebSocket. Pure. Source: contract section 9.5."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from urllib.parse import parse_qs
-
-from terminals.protocol import BadFrame, Ping, parse_frame
 
 LINES_DEFAULT, LINES_MAX = 100, 1000
 
@@ -35,11 +33,3 @@ def parse_logs_query(query_string: bytes) -> LogsQuery:
 def _within(lines: str) -> int:
     """0 for a negative one; of many digits the first say enough."""
     return 0 if lines.startswith("-") else min(LINES_MAX, int(lines.lstrip("0")[:5] or "0"))
-
-
-def parse_logs_frame(raw: str | bytes) -> Ping:
-    """The only frame there is. Raises: BadFrame."""
-    frame = parse_frame(raw)
-    if not isinstance(frame, Ping):
-        raise BadFrame("unknown_type", "This type of message is not known.")
-    return frame

@@ -18,7 +18,7 @@ from terminals.lifespan import hub
 from terminals.stream import Place, Stream
 
 if TYPE_CHECKING:
-    from terminals.sockets import ClientSocket
+    from terminals.environment_socket import EnvironmentSocket
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ class NumberedInput:
 
     __slots__ = ("_missed", "_news", "_socket", "_stream", "seq")
 
-    def __init__(self, socket: ClientSocket) -> None:
+    def __init__(self, socket: EnvironmentSocket) -> None:
         self._socket = socket
         self.seq = 0
         self._missed = 0  # the first number that could not be applied, until it comes again

@@ -76,6 +76,14 @@ def parse_frame(raw: str | bytes) -> Frame:
     raise BadFrame("unknown_type", "This type of message is not known.")
 
 
+def parse_ping(raw: str | bytes) -> Ping:
+    """As parse_frame, where that is the only frame there is. Raises: BadFrame."""
+    frame = parse_frame(raw)
+    if not isinstance(frame, Ping):
+        raise BadFrame("unknown_type", "This type of message is not known.")
+    return frame
+
+
 def _input(frame: dict[str, Any]) -> Input | Ignored:
     data, seq = frame.get("data"), _seq(frame)
     if not isinstance(data, str):

@@ -117,5 +117,5 @@ class LivingSocket(AsyncWebsocketConsumer):
         try:
             await work(*args)
         except Exception:
-            log.exception("terminal_failed")
+            log.exception("socket_failed")
             await self.finish(INTERNAL_ERROR, "internal error", frames.error("internal_error", INTERNAL_ERROR_TEXT))

@@ -7,16 +7,16 @@ import time
 
 from terminals import access, counters, frames
 from terminals.access import Refused
+from terminals.environment_socket import EnvironmentSocket
 from terminals.numbered import NumberedInput
 from terminals.protocol import BadFrame, Input, Key, Ping, Resize, parse_frame
-from terminals.sockets import ClientSocket
 from terminals.stream import Viewer
 
 INPUT_LIMIT_S = 60  # a machine that takes no input for so long
 NOT_READY = frames.error("terminal_not_ready", "The terminal is not ready yet.")
 
 
-class TypingSocket(ClientSocket):
+class TypingSocket(EnvironmentSocket):
     """Passes it on to the viewer's stream, where there is one; else says once that there is none."""
 
     def __init__(self) -> None:

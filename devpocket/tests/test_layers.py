@@ -83,7 +83,7 @@ def test_apps_import_one_way(app: str) -> None:
 def test_views_and_consumers_leave_queries_to_services() -> None:
     paths = [
         path
-        for pattern in ("*/api/*.py", "terminals/*consumer*.py", "terminals/sockets.py")
+        for pattern in ("*/api/*.py", "terminals/*consumer*.py", "terminals/*socket*.py")
         for path in sources(pattern)
     ]
     assert [str(path.relative_to(ROOT)) for path in paths if ".objects." in path.read_text()] == []

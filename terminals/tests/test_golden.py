@@ -15,8 +15,7 @@ from environments.log_buffer import Entry
 from environments.log_lines import Level, Line, Source
 from environments.models import Environment
 from terminals import frames, log_frames
-from terminals.log_protocol import parse_logs_frame
-from terminals.protocol import Input, Key, Ping, Resize, parse_frame
+from terminals.protocol import Input, Key, Ping, Resize, parse_frame, parse_ping
 from terminals.tmux import session_name
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, 123456, UTC)
@@ -105,4 +104,4 @@ def test_what_the_logs_say(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_client_says_to_the_logs() -> None:
-    assert [parse_logs_frame(json.dumps(frame)) for frame in examples("The logs, from the client")] == [Ping()]
+    assert [parse_ping(json.dumps(frame)) for frame in examples("The logs, from the client")] == [Ping()]

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminals.protocol import BadFrame, Ignored, Input, Ping, Resize, ResumePoint, parse_frame, parse_resume
+from terminals.protocol import (
+    BadFrame,
+    Ignored,
+    Input,
+    Ping,
+    Resize,
+    ResumePoint,
+    parse_frame,
+    parse_ping,
+    parse_resume,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -113,6 +123,19 @@ def test_the_parser_is_total(raw: str | bytes) -> None:
     with suppress(BadFrame):
         frame = parse_frame(raw)
         assert not isinstance(frame, Resize) or (1 <= frame.cols <= 500 and 1 <= frame.rows <= 200)
+
+
+@given(st.text() | st.binary() | JSON.map(json.dumps) | FRAMES.map(json.dumps))
+def test_where_there_is_nothing_but_a_ping_all_else_is_a_bad_frame(raw: str | bytes) -> None:
+    with suppress(BadFrame):
+        assert parse_ping(raw) == parse_frame(raw) == Ping()
+
+
+@pytest.mark.parametrize("raw", ['{"type": "input", "data": "x"}', '{"type": "resize"}', '{"type": "dance"}'])
+def test_what_another_socket_would_take_is_an_unknown_type(raw: str) -> None:
+    with pytest.raises(BadFrame) as caught:
+        parse_ping(raw)
+    assert caught.value.code == "unknown_type"
 
 
 def test_a_resume_point_needs_both_halves() -> None:

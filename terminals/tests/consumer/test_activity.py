@@ -13,7 +13,7 @@ from django.utils import timezone
 from environments.idle import idle_settle
 from environments.models import Environment
 from environments.tests.sshd import Machine, Process, never
-from terminals import slots, sockets
+from terminals import environment_socket, slots, sockets
 from terminals.tests.consumer.served import change
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,7 +44,7 @@ async def test_input_is_recorded_at_once(
     machine: Machine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sockets, "ACTIVITY_EVERY_S", 0.0)
+    monkeypatch.setattr(environment_socket, "ACTIVITY_EVERY_S", 0.0)
     async with at() as socket:
         await socket.until_sent(type="welcome")
         before = await until_active(home, None)
@@ -59,7 +59,7 @@ async def test_a_terminal_that_is_only_open_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     machine.serve = never  # no output
-    monkeypatch.setattr(sockets, "ACTIVITY_EVERY_S", 0.05)
+    monkeypatch.setattr(environment_socket, "ACTIVITY_EVERY_S", 0.05)
     monkeypatch.setattr(slots, "RENEW_S", 0.05)
     async with at():
         first = await until_active(home, None)
@@ -73,7 +73,7 @@ async def test_a_flood_is_recorded_once_a_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recorded = []
-    monkeypatch.setattr(sockets, "activity_record", lambda environment_id: recorded.append(environment_id))
+    monkeypatch.setattr(environment_socket, "activity_record", lambda environment_id: recorded.append(environment_id))
 
     async def serve(process: Process) -> None:
         for number in range(200):

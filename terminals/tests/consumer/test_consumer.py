@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.services import SignIn, session_logout
 from environments.models import Environment
 from environments.tests.sshd import Machine, Process, eventually, flood
-from terminals import consumers, limits, slots, socket_life, sockets, typing_socket
+from terminals import consumers, environment_socket, limits, slots, socket_life, sockets, typing_socket
 from terminals.hub import Hub
 from terminals.tests.consumer.served import WAIT_S, act, change
 
@@ -177,7 +177,7 @@ async def test_a_bug_closes_with_1011_and_says_nothing(at: Any, monkeypatch: pyt
     def broken(_access: object) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(sockets, "find_target", broken)
+    monkeypatch.setattr(environment_socket, "find_target", broken)
     async with at() as socket:
         assert await socket.until_closed() == (1011, "internal error")
         assert socket.sent[-1]["code"] == "internal_error"
@@ -199,7 +199,7 @@ async def test_a_database_away_for_a_moment_ends_no_terminal(
     at: Any, home: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = []
-    look = sockets.look_again
+    look = environment_socket.look_again
 
     def flaky(access: Any) -> Any:
         if len(failures) == 1:
@@ -209,7 +209,7 @@ async def test_a_database_away_for_a_moment_ends_no_terminal(
 
     async with at() as socket:
         await socket.until_sent(type="welcome")
-        monkeypatch.setattr(sockets, "look_again", flaky)
+        monkeypatch.setattr(environment_socket, "look_again", flaky)
         failures.append(1)
         await get_channel_layer().group_send(f"environment.{home.pk}", {"type": "environment.changed"})
         await eventually(lambda: len(failures) == 2)
