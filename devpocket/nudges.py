@@ -19,6 +19,11 @@ def environment_group(environment_id: UUID) -> str:
     return f"environment.{environment_id}"
 
 
+def owner_group(owner_id: UUID) -> str:
+    """Of those who watch all environments of one user."""
+    return f"owner.{owner_id}"
+
+
 def session_group(session_id: UUID) -> str:
     return f"session.{session_id}"
 
@@ -32,7 +37,13 @@ def nudge_on_commit(group: str, kind: str) -> None:
 
     `kind` names the consumer's handler with dots for underscores ("environment.changed"). Call it from sync code.
     """
-    transaction.on_commit(lambda: _send(group, kind))
+    transaction.on_commit(lambda: _send((group,), kind))
+
+
+def environment_nudge_on_commit(environment_id: UUID, owner_id: UUID) -> None:
+    """The same, to whoever watches the environment, or all of its owner's: it is new, has changed, or is gone."""
+    groups = (environment_group(environment_id), owner_group(owner_id))
+    transaction.on_commit(lambda: _send(groups, "environment.changed"))
 
 
 def nudge_channel_on_commit(channel: str, kind: str) -> None:
@@ -49,8 +60,14 @@ def _send_to_channel(channel: str, kind: str) -> None:
         log.exception("nudge_failed", channel=channel, kind=kind)
 
 
-def _send(group: str, kind: str) -> None:
+def _send(groups: tuple[str, ...], kind: str) -> None:
     try:
-        async_to_sync(get_channel_layer().group_send)(group, {"type": kind})
+        async_to_sync(_send_each)(groups, kind)
     except Exception:
-        log.exception("nudge_failed", group=group, kind=kind)
+        log.exception("nudge_failed", groups=groups, kind=kind)
+
+
+async def _send_each(groups: tuple[str, ...], kind: str) -> None:
+    layer = get_channel_layer()
+    for group in groups:
+        await layer.group_send(group, {"type": kind})

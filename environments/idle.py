@@ -20,7 +20,7 @@ from accounts.mails import mail_queue
 from accounts.models import Mail
 from accounts.plans import plan_limits
 from devpocket.errors import DomainError, NotFound
-from devpocket.nudges import environment_group, nudge_on_commit
+from devpocket.nudges import environment_nudge_on_commit
 from devpocket.tasks import TaskOwner
 from environments.lifecycle import Phase
 from environments.models import Environment
@@ -141,7 +141,7 @@ def _warn(environment: Environment, *, stop_at: datetime, now: datetime, minutes
         address=environment.owner.email,
         context={"name": environment.name, "stops_at": stop_at.isoformat(), "minutes": minutes},
     )
-    nudge_on_commit(environment_group(environment.pk), "environment.changed")
+    environment_nudge_on_commit(environment.pk, environment.owner_id)
     log.info("environment_idle_warned", environment=str(environment.pk), stops_at=stop_at.isoformat())
 
 

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Case, Count, IntegerField, Min, Q, Sum, Value, When
 from django.utils import timezone
 
-from devpocket.nudges import environment_group, nudge_on_commit
+from devpocket.nudges import environment_nudge_on_commit
 from environments.billing import billing_columns
 from environments.lifecycle import Phase
 from environments.models import Environment, Snapshot
@@ -131,7 +131,7 @@ def progress_record(
             raise LeaseLost
         if event:
             event_record(environment, kind=event, message=message)
-        nudge_on_commit(environment_group(environment.pk), "environment.changed")
+        environment_nudge_on_commit(environment.pk, environment.owner_id)
     for name, value in columns.items():
         setattr(environment, name, value)
 
@@ -152,7 +152,7 @@ def phase_record(
         if phase == Phase.RUNNING:  # what a hibernated machine came back from is of no more use, and costs money
             environment.snapshots.filter(kind=Snapshot.Kind.HIBERNATION).update(deleted_at=timezone.now())
         event_record(environment, kind="phase_changed", message=message, cloud_request_id=cloud_request_id)
-        nudge_on_commit(environment_group(environment.pk), "environment.changed")
+        environment_nudge_on_commit(environment.pk, environment.owner_id)
 
 
 def error_record(environment: Environment, *, owner: str, code: str, message: str, cloud_request_id: str = "") -> None:
@@ -176,7 +176,7 @@ def error_record(environment: Environment, *, owner: str, code: str, message: st
             if name != "next_step_at":  # so that giving the row back doesn't undo it
                 setattr(environment, name, value)
         event_record(environment, kind="error", message=f"{code}: {message}", cloud_request_id=cloud_request_id)
-        nudge_on_commit(environment_group(environment.pk), "environment.changed")
+        environment_nudge_on_commit(environment.pk, environment.owner_id)
 
 
 def storage_give_up(environment: Environment, *, wanted_gb: int, size_gb: int) -> None:
@@ -197,7 +197,7 @@ def happening_record(
     with transaction.atomic():
         facts_record(environment, owner=owner)
         event_record(environment, kind=kind, message=message, cloud_request_id=cloud_request_id)
-        nudge_on_commit(environment_group(environment.pk), "environment.changed")
+        environment_nudge_on_commit(environment.pk, environment.owner_id)
 
 
 def _has_snapshots_to_work_on(environment: Environment) -> bool:

@@ -120,6 +120,11 @@ SNAPSHOT_LIMIT_S = 3600.0
 SET_UP_LIMIT_S = 7200.0  # how long the rest of a set-up is followed behind a machine that runs
 
 
+def asks_full_status(*words: str) -> bool:
+    """What clients that know all phases say, in a header or a query, to be given them as `status` (contract 6.2)."""
+    return "full" in (word.strip().lower() for word in words)
+
+
 def deadline_s(phase: Phase, *, install_timeout_minutes: int) -> float | None:
     """Seconds after which a phase is given up (contract 6.3), or None where it may last.
 

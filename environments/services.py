@@ -23,7 +23,7 @@ from accounts.models import User
 from accounts.plans import plan_limits
 from devpocket.cache import shared_or_own
 from devpocket.errors import NotFound
-from devpocket.nudges import environment_group, nudge_on_commit
+from devpocket.nudges import environment_nudge_on_commit
 from environments import wake
 from environments.errors import EnvironmentLimitReached, InvalidState, NameTaken
 from environments.idempotency import Repeatable, find_first, first_record
@@ -99,6 +99,7 @@ def environment_create(
             event_record(environment, kind="create_requested", actor_id=owner_id)
             if repeatable is not None:
                 first_record(repeatable, user_id=owner.pk, environment=environment)
+            environment_nudge_on_commit(environment.pk, owner_id)
             transaction.on_commit(wake.provisioner.wake)
     except IntegrityError as error:
         if Environment.objects.filter(owner_id=owner_id, name__iexact=name).exclude(phase=Phase.TERMINATED).exists():
@@ -186,7 +187,7 @@ def row_change(environment: Environment, **columns: Any) -> None:
     Environment.objects.filter(pk=environment.pk).update(**columns)
     for name, value in columns.items():
         setattr(environment, name, value)
-    nudge_on_commit(environment_group(environment.pk), "environment.changed")
+    environment_nudge_on_commit(environment.pk, environment.owner_id)
     transaction.on_commit(wake.provisioner.wake)
 
 

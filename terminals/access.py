@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Exists, QuerySet
 
 from accounts.models import Session
-from accounts.selectors import get_session_by_access_token, live_session
+from accounts.selectors import find_live_session, get_session_by_access_token, live_session
 from devpocket.errors import AWAY_RETRY_S, UNAVAILABLE_TEXT, DomainError
 from devpocket.rows import find_one
+from environments.api.serializers import shown_to_owner
 from environments.connections import target_for
 from environments.lifecycle import BECOMING_READY, Phase
 from environments.models import Environment
@@ -55,6 +57,7 @@ TOO_MANY_CONNECTIONS = (
     "Too many connections",
     "Too many terminals are open. Close one and try again.",
 )
+TOO_MANY_LISTS = (*TOO_MANY_CONNECTIONS[:2], "Your environments are open in too many places. Close one and try again.")
 NOT_RUNNING = ("environment_not_running", "Environment not running", "This environment is not running.")
 SESSION_REVOKED = ("session_revoked", "Session revoked", "You were signed out.")
 TERMINATED = ("session_revoked", "Session revoked", "An operator has closed this terminal.")
@@ -96,10 +99,15 @@ class Access:
         return self.share is not None and self.share.mode == Mode.VIEW
 
 
+def check_sign_in(handshake: Handshake) -> Session:
+    """Token or ticket, and origin; the session with its user loaded. Raises: Refused."""
+    _check_origin(handshake)
+    return _signed_in(handshake)
+
+
 def check_access(handshake: Handshake, *, admits_guests: bool) -> Access:
     """Token, ticket or link; origin, user, ownership. Raises: Refused."""
-    if handshake.origin is not None and not _is_origin_allowed(handshake.origin):
-        raise Refused(*AUTHENTICATION_FAILED)
+    _check_origin(handshake)
     if handshake.share and admits_guests:
         return _guests_access(handshake)
     session = _signed_in(handshake)
@@ -148,8 +156,9 @@ def _environment_id(handshake: Handshake) -> UUID:
         raise Refused(*ENVIRONMENT_NOT_FOUND) from error
 
 
-def _is_origin_allowed(origin: str) -> bool:
-    return "*" in settings.WS_ALLOWED_ORIGINS or origin in settings.WS_ALLOWED_ORIGINS
+def _check_origin(handshake: Handshake) -> None:
+    if handshake.origin is not None and not {"*", handshake.origin} & set(settings.WS_ALLOWED_ORIGINS):
+        raise Refused(*AUTHENTICATION_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +183,17 @@ def look_again(access: Access) -> Standing:
     rows = _rows(access.owner_id, with_terminated=True).annotate(is_admitted=Exists(live))
     environment = find_one(rows.filter(pk=access.environment_id))
     return Standing(getattr(environment, "is_admitted", False) or (environment is None and live.exists()), environment)
+
+
+def look_at_all(session_id: UUID, *, is_full_status: bool) -> list[dict[str, Any]] | None:
+    """All environments of whoever is signed in so, newest first, as the API gives them; None: signed out. Two queries,
+    however many there are.
+    """
+    session = find_live_session(session_id)
+    if session is None:
+        return None
+    rows = environments_of(session.user_id)
+    return shown_to_owner(rows, plan=session.user.plan, is_full_status=is_full_status)
 
 
 def _rows(owner_id: UUID, *, with_terminated: bool = False) -> QuerySet[Environment]:

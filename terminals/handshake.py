@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs
 
+from environments.lifecycle import asks_full_status
 from terminals.protocol import ResumePoint, parse_resume
 
 BINARY = "devpocket.v1.binary"
@@ -19,7 +20,7 @@ class Handshake:
     `records`: whether to record, None for what the user has set.
     """
 
-    environment_id: str
+    environment_id: str = ""  # none, where the address names none
     token: str = field(default="", repr=False)
     ticket: str = field(default="", repr=False)
     share: str = field(default="", repr=False)
@@ -30,6 +31,7 @@ class Handshake:
     is_plain: bool = False
     is_view: bool = False
     records: bool | None = None
+    is_full_status: bool = False
 
     def without_credentials(self) -> Handshake:
         return replace(self, token="", ticket="", share="")
@@ -47,7 +49,7 @@ def read_handshake(scope: dict[str, Any]) -> Handshake:
     offered = list(scope.get("subprotocols", []))
     given = {name: _after(offered, name) for name in CREDENTIALS}
     return Handshake(
-        environment_id=scope["url_route"]["kwargs"]["environment_id"],
+        environment_id=scope["url_route"]["kwargs"].get("environment_id", ""),
         token=query.get("token") or (credentials.strip() if scheme.lower() == "bearer" else "") or given["bearer"],
         ticket=query.get("ticket", ""),
         share=query.get("share") or given["share"],
@@ -58,6 +60,7 @@ def read_handshake(scope: dict[str, Any]) -> Handshake:
         is_plain=query.get("tmux") in _NO,
         is_view=query.get("mode") == "view",
         records=None if "record" not in query else query["record"] not in _NO,
+        is_full_status=asks_full_status(headers.get(b"x-devpocket-status", ""), query.get("status_format", "")),
     )
 
 

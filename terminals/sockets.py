@@ -54,6 +54,7 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
     __slots__ = ("allowance", "groups_joined", "handshake", "is_joined", "may_read", "news", "reply", "slot")
 
     kind: ClassVar[str]
+    gather_s: ClassVar[float] = 0.0  # after a nudge, before the look: a burst of them costs one
     too_many: ClassVar[tuple[str, str, str]] = access.TOO_MANY_CONNECTIONS
 
     handshake: Handshake
@@ -275,6 +276,7 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
                     await self.news.wait()
             except TimeoutError:
                 pass
+            await asyncio.sleep(self.gather_s)
             self.about_to_look()
             self.news.clear()
             if not self.is_joined:

@@ -142,7 +142,7 @@ def test_open_sockets_hear_of_it_after_the_commit(
     ann: SignIn, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     sent: list[tuple[str, str]] = []
-    monkeypatch.setattr(nudges, "_send", lambda group, kind: sent.append((group, kind)))
+    monkeypatch.setattr(nudges, "_send", lambda groups, kind: sent.extend((group, kind) for group in groups))
     with django_capture_on_commit_callbacks(execute=True):
         delete(ann, password=PASSWORD)
         assert sent == []

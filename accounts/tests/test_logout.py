@@ -90,7 +90,7 @@ def test_open_websockets_hear_of_it_after_the_commit(
     django_capture_on_commit_callbacks: Callable[..., Any],
 ) -> None:
     sent: list[tuple[str, str]] = []
-    monkeypatch.setattr(nudges, "_send", lambda group, kind: sent.append((group, kind)))
+    monkeypatch.setattr(nudges, "_send", lambda groups, kind: sent.extend((group, kind) for group in groups))
     with django_capture_on_commit_callbacks() as callbacks:
         services.session_logout(session=ann.session, every=True)
         assert sent == []

@@ -239,7 +239,7 @@ def test_a_session_of_ones_own_is_ended_at_once(
     tablet: SignIn, client: APIClient, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     sent: list[str] = []
-    monkeypatch.setattr(nudges, "_send", lambda group, kind: sent.append(f"{group} {kind}"))
+    monkeypatch.setattr(nudges, "_send", lambda groups, kind: sent.extend(f"{group} {kind}" for group in groups))
     with django_capture_on_commit_callbacks(execute=True):
         response = client.delete(f"{SESSIONS}/{tablet.session.pk}")
     assert (response.status_code, response.content) == (204, b"")

@@ -13,9 +13,9 @@ from rest_framework.response import Response
 from accounts.plans import plan_limits
 from devpocket.api import AsyncApiViewSet
 from devpocket.errors import NotFound
-from environments.api.serializers import EnvironmentSerializer
+from environments.api.serializers import shown_to_owner
 from environments.errors import InvalidState
-from environments.lifecycle import COMPAT_STATUS, Phase
+from environments.lifecycle import COMPAT_STATUS, Phase, asks_full_status
 from environments.models import Environment
 from environments.selectors import get_environment
 
@@ -65,8 +65,7 @@ def parse_id(raw: str) -> UUID:
 
 def wants_full_status(request: Request) -> bool:
     """Clients that know all phases ask for them in `status` (contract 6.2)."""
-    asked = (request.headers.get(STATUS_HEADER, ""), request.query_params.get("status_format", ""))
-    return "full" in (word.strip().lower() for word in asked)
+    return asks_full_status(request.headers.get(STATUS_HEADER, ""), request.query_params.get("status_format", ""))
 
 
 def status_for(request: Request, phase: Phase) -> str:
@@ -80,8 +79,7 @@ def idle_minutes(request: Request) -> int:
 
 def shown(request: Request, *environments: Environment) -> list[dict[str, Any]]:
     """Environments of the caller's, as their objects. No queries."""
-    context = {"full_status": wants_full_status(request), "idle_stop_minutes": idle_minutes(request)}
-    return list(EnvironmentSerializer(environments, many=True, context=context).data)
+    return shown_to_owner(environments, plan=request.user.plan, is_full_status=wants_full_status(request))
 
 
 def acted(request: Request, phase: Phase, message: str | None = None, **more: Any) -> Response:

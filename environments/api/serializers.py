@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypedDict
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.plans import plan_limits
 from devpocket.fields import TextField, TimeField, WholeNumberField
 from devpocket.times import time_text
 from environments import billing
@@ -211,6 +213,14 @@ class EnvironmentSerializer(serializers.Serializer):
                 }
             ).data
         )
+
+
+def shown_to_owner(
+    environments: Iterable[Environment], *, plan: str, is_full_status: bool = False
+) -> list[dict[str, Any]]:
+    """Their objects, for every way that their owner, who has this plan, is told of them. No queries."""
+    context = {"full_status": is_full_status, "idle_stop_minutes": plan_limits(plan).idle_stop_minutes}
+    return list(EnvironmentSerializer(environments, many=True, context=context).data)
 
 
 class ResourcesSerializer(serializers.Serializer):

@@ -11,10 +11,14 @@ import pytest
 
 from devpocket.testing.processes import ROOT
 from devpocket.times import time_text
+from environments import billing
+from environments.api.serializers import shown_to_owner
 from environments.log_buffer import Entry
 from environments.log_lines import Level, Line, Source
 from environments.models import Environment
+from templates_catalog.models import Template
 from terminals import frames, log_frames
+from terminals.environment_news import Untold
 from terminals.protocol import Input, Key, Ping, Resize, parse_frame, parse_ping
 from terminals.tmux import session_name
 
@@ -48,6 +52,40 @@ def first(**columns: Any) -> Environment:
         droplet_ip="203.0.113.7",
         **columns,
     )
+
+
+def first_in_full() -> dict[str, Any]:
+    """As the API gives it to its owner, an hour after it was made."""
+    made = NOW - timedelta(hours=1)
+    environment = first(
+        slug="first-5d0c1d3e",
+        description="Trying things out",
+        template=Template(name="python", display_name="Python", default_port=8080),
+        phase="running",
+        status_message="Ready",
+        progress=100,
+        image="ubuntu-24-04-x64",
+        memory_mb=512,
+        vcpus=1,
+        disk_gb=10,
+        storage_size_gb=10,
+        environment_variables={"EDITOR": "vim"},
+        volume_id="506f78a4-e098-11e5-ad9f-000f53306ae1",
+        installation_completed=True,
+        install_percent=100,
+        install_phase="completion",
+        cpu_percent=3.5,
+        memory_percent=41.2,
+        storage_percent=2.0,
+        created_at=made,
+        updated_at=made + timedelta(minutes=4),
+        phase_changed_at=made + timedelta(minutes=4),
+        last_activity_at=made + timedelta(minutes=50),
+        billing_usd_per_hour=0.00744,
+        billing_since=made,
+    )
+    [shown] = shown_to_owner([environment], plan="free")
+    return shown
 
 
 def test_what_the_server_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +139,23 @@ def test_what_the_logs_say(monkeypatch: pytest.MonkeyPatch) -> None:
         frames.pong(),
     ]
     assert examples("The logs, from the server") == [json.loads(text) for text in said]
+
+
+def test_what_the_environments_socket_says(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.PLANS = {**settings.PLANS, "free": {**settings.PLANS["free"], "idle_stop_minutes": 60}}
+    monkeypatch.setattr(frames, "now_text", lambda: time_text(NOW))
+    monkeypatch.setattr(billing, "usd_month_to_date", lambda environment, now: 0.0074)
+    untold, shown = Untold(), first_in_full()
+    said = [untold.welcome([])]
+    untold.seen([shown])
+    said.append(untold.next())
+    untold.seen([])
+    said += [untold.next(), frames.pong()]
+    assert examples("The environments, from the server") == [json.loads(text) for text in said if text is not None]
+
+
+def test_what_a_client_says_to_the_environments_socket() -> None:
+    assert [parse_ping(json.dumps(frame)) for frame in examples("The environments, from the client")] == [Ping()]
 
 
 def test_what_a_client_says_to_the_logs() -> None:

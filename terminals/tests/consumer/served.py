@@ -26,7 +26,7 @@ class Gone(OSError):
 class Socket:
     """The server's side of a WebSocket as uvicorn would be: `sent` is what the client would get.
 
-    `stall` makes sending wait, as for a client that reads nothing; `vanish` makes it fail.
+    `stall` makes sending wait, as for a client that reads nothing, until `go_on`; `vanish` makes it fail.
     """
 
     def __init__(
@@ -94,6 +94,10 @@ class Socket:
 
     def stall(self) -> None:
         self._flowing.clear()
+
+    def go_on(self) -> None:
+        """After stall(): read again."""
+        self._flowing.set()
 
     def vanish(self) -> None:
         self._is_gone = True

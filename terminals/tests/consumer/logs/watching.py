@@ -32,10 +32,6 @@ class LogsSocket(Socket):
         super().__init__(home.pk, token, query, **options)
         self.scope["path"] = f"/api/v1/ws/logs/{home.pk}{slash}"
 
-    def go_on(self) -> None:
-        """After stall(): read again."""
-        self._flowing.set()
-
     def say_raw(self, text: str) -> None:
         self._inbox.put_nowait({"type": "websocket.receive", "text": text})
 
