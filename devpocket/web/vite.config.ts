@@ -21,6 +21,16 @@ export default defineConfig({
         entryFileNames: (chunk) => (chunk.name === "sw" ? "sw.js" : "assets/[name]-[hash].js"),
         chunkFileNames: "assets/[name]-[hash].js",
         assetFileNames: "assets/[name]-[hash][extname]",
+        // What screens share is one file, and not one for each module: the first page would wait for a dozen of them.
+        codeSplitting: {
+          groups: [
+            {
+              name: "shared",
+              test: /\/src\/(lib|ui)\/|\/node_modules\/(preact|@preact|wouter-preact)\//,
+              minShareCount: 2,
+            },
+          ],
+        },
       },
     },
   },
