@@ -10,6 +10,8 @@ import type { Pane } from "./pane";
 import type { Ended, Setup } from "./stream";
 
 const LOG_LINES = 200;
+const SET_UP = new Set(["installing", "configuring"]);
+const OF_SET_UP = new Set(["cloud-init", "install"]); // sources of a log's lines
 
 export function FirstConnection() {
   return (
@@ -25,18 +27,19 @@ export function BeingPrepared({ pane, setup }: { pane: Pane; setup: Setup }) {
       <h2>{t("terminal.preparing", { name: pane.stream.machine.value?.name ?? "" })}</h2>
       <p>{setup.message || t("terminal.preparingLong")}</p>
       <Progress percent={setup.progress} label={t("terminal.progress")} />
-      {!pane.place.isGuest && <InstallLog environmentId={pane.place.environmentId} />}
+      {!pane.place.isGuest && SET_UP.has(setup.phase) && <InstallLog environmentId={pane.place.environmentId} />}
     </div>
   );
 }
 
 /** What the machine says of its own set-up, as it says it. */
 function InstallLog({ environmentId }: { environmentId: string }) {
-  const { lines } = useLogs(environmentId);
+  const lines = useLogs(environmentId).lines.filter((line) => OF_SET_UP.has(line.source));
   const box = useRef<HTMLPreElement>(null);
   useEffect(() => {
     if (box.current) box.current.scrollTop = box.current.scrollHeight;
-  }, [lines]);
+  }, [lines.length]);
+  if (lines.length === 0) return null;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also by the keyboard
     <pre class="install-log" ref={box} tabIndex={0} role="log" aria-label={t("terminal.installLog")}>

@@ -61,9 +61,11 @@ export function Frame({
         {isNew && <FirstConnection />}
         {stream.ended.value !== null && cover}
       </main>
-      <SettingUp pane={pane} />
-      {stream.mode.value === "write" && isComposing.value && <ComposedLine pane={pane} />}
-      {stream.mode.value === "write" && hasKeyBar() && <KeyBar onPress={(key) => pane.press(key)} />}
+      <footer class="terminal-foot">
+        <SettingUp pane={pane} />
+        {stream.mode.value === "write" && isComposing.value && <ComposedLine pane={pane} />}
+        {stream.mode.value === "write" && hasKeyBar() && <KeyBar onPress={(key) => pane.press(key)} />}
+      </footer>
       <Questions pane={pane} />
     </div>
   );

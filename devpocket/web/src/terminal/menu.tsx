@@ -45,12 +45,18 @@ export function Menu({ pane }: { pane: Pane }) {
           </div>
           <div class="letter-size">
             <span>{t("terminal.font", { px: fontPx.value })}</span>
-            <Button aria-label={t("terminal.smaller")} onClick={() => setFont(fontPx.value - 1)}>
-              A−
-            </Button>
-            <Button aria-label={t("terminal.larger")} onClick={() => setFont(fontPx.value + 1)}>
-              A+
-            </Button>
+            <IconButton
+              icon="minus"
+              kind="plain"
+              label={t("terminal.smaller")}
+              onClick={() => setFont(fontPx.value - 1)}
+            />
+            <IconButton
+              icon="plus"
+              kind="plain"
+              label={t("terminal.larger")}
+              onClick={() => setFont(fontPx.value + 1)}
+            />
           </div>
           {canType && (
             <>

@@ -189,8 +189,6 @@ export async function copy(text: string): Promise<void> {
 function say(notice: Notice): void {
   if (notice.kind === "full") return toast(t("terminal.full"), "bad");
   if (notice.kind === "lostOutput") return toast(t("terminal.lostOutput", { bytes: notice.characters }), "bad");
-  toast(
-    t(notice.characters > 0 ? "terminal.newShellDropped" : "terminal.newShell", { count: notice.characters }),
-    "bad",
-  );
+  if (notice.characters === 0) toast(t("terminal.newShell"));
+  else toast(t("terminal.newShellDropped", { count: notice.characters }), "bad");
 }

@@ -55,10 +55,10 @@ export function Dialog({ title, onClose, children }: Props) {
       }}
     >
       <div class="sheet-body">
-        <header>
+        <div class="sheet-head">
           <h2 id={id}>{title}</h2>
           {onClose && <IconButton icon="close" label={t("common.close")} onClick={onClose} />}
-        </header>
+        </div>
         {children}
       </div>
       {open.value.at(-1) === id && <Toasts />}
