@@ -42,6 +42,10 @@ export function Frame({
     return follow(pane);
   }, [pane]);
   useEffect(() => {
+    // What was pressed to come here (start, try again) is gone, and the focus with it.
+    if (stream.isAttached.value && document.activeElement === document.body) view.focus();
+  }, [pane, stream.isAttached.value]);
+  useEffect(() => {
     view.terminal.options.disableStdin = stream.mode.value === "view";
   }, [pane, stream.mode.value]);
 
