@@ -5,6 +5,7 @@ import { ClipboardAddon } from "@xterm/addon-clipboard";
 import { FitAddon } from "@xterm/addon-fit";
 import { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
 import { WebLinksAddon } from "@xterm/addon-web-links";
+import type { WebglAddon } from "@xterm/addon-webgl";
 import { Terminal } from "@xterm/xterm";
 import { fontPx, isDark, screenReader } from "../lib/prefs";
 import { DrawClock, pressed } from "./measure";
@@ -124,9 +125,25 @@ export class View {
       const graphics = new WebglAddon();
       graphics.onContextLoss(() => graphics.dispose());
       this.terminal.loadAddon(graphics);
+      this.doubt(graphics);
     } catch {
       // None, or no network to fetch the add-on: it draws by elements, which it does anyway.
     }
+  }
+
+  /**
+   * The add-on gives its canvas as many pixels as the browser says that it takes on the screen. Where those are others
+   * than the page counts with (an emulated screen), it would draw beside the canvas: nothing at all would be seen.
+   */
+  private doubt(graphics: WebglAddon): void {
+    const canvas = this.element.querySelector(".xterm-screen canvas:not(.xterm-link-layer)");
+    if (canvas === null || !("devicePixelContentBoxSize" in ResizeObserverEntry.prototype)) return;
+    const pixels = new ResizeObserver(([entry]) => {
+      const taken = entry?.devicePixelContentBoxSize[0]?.inlineSize ?? 0;
+      if (taken > 0 && Math.abs(taken - (entry?.contentRect.width ?? 0) * devicePixelRatio) > 2) graphics.dispose();
+    });
+    pixels.observe(canvas, { box: "device-pixel-content-box" });
+    this.undo.push(() => pixels.disconnect());
   }
 
   private fitSoon(): void {
