@@ -23,6 +23,7 @@ PASSWORD = "Correct-Horse-7"
 
 # Files that take long by themselves come first: each goes to one worker, and none may be left alone at the end.
 LONG = (
+    "devpocket/tests/web",
     "environments/tests/chaos",
     "devpocket/tests/test_api_check.py",
     *(f"terminals/tests/{name}" for name in ("test_first", "client", "endurance", "test_")),
