@@ -10,7 +10,6 @@ import type { Environment, TerminalSession } from "../lib/types";
 import { Button } from "../ui/button";
 import { useRequest } from "../ui/form";
 import { Icon } from "../ui/icon";
-import { Notice } from "../ui/notice";
 import { useTitle } from "../ui/page";
 import { toast } from "../ui/toast";
 import { Again, HasEnded } from "./covers";
@@ -109,11 +108,14 @@ export function TerminalScreen({ params }: { params: { id: string } }) {
         <EndSession
           name={current}
           busy={ending.busy}
-          onClose={() => setEnding(false)}
+          error={ending.error === null ? null : say(ending.error)}
+          onClose={() => {
+            setEnding(false);
+            ending.forget();
+          }}
           onEnd={() => void end().then(() => findPane(id, current)?.view.focus())}
         />
       )}
-      {ending.error !== null && <Notice kind="bad">{say(ending.error)}</Notice>}
     </>
   );
 }

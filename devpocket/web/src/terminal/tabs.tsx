@@ -3,6 +3,7 @@ import { t } from "../lib/i18n";
 import { Button, IconButton } from "../ui/button";
 import { Dialog } from "../ui/dialog";
 import { TextField } from "../ui/field";
+import { Notice } from "../ui/notice";
 
 const NAME = /^[a-z0-9-]{1,32}$/;
 
@@ -90,16 +91,20 @@ export function freeName(names: (string | null)[]): string {
 export function EndSession({
   name,
   busy,
+  error,
   onClose,
   onEnd,
 }: {
   name: string | null;
   busy: boolean;
+  /** Why it could not be ended. */
+  error: string | null;
   onClose(): void;
   onEnd(): void;
 }) {
   return (
     <Dialog title={t("terminal.tab.endTitle", { name: sessionLabel(name) })} onClose={onClose}>
+      {error !== null && <Notice kind="bad">{error}</Notice>}
       <p>{t("terminal.tab.endLong")}</p>
       <div class="buttons">
         <Button kind="danger" icon="trash" busy={busy} onClick={onEnd}>

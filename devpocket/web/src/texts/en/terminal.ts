@@ -41,7 +41,8 @@ export const terminal = {
   "terminal.ended.environment_not_running": "This machine isn't running.",
   "terminal.ended.environment_not_found": "There is no such machine, or it is not yours.",
   "terminal.ended.invalid_session": "A session's name has small letters, digits and hyphens, up to 32.",
-  "terminal.ended.too_many_connections": "You have ten terminals open already. Close one, then try again.",
+  "terminal.ended.too_many_connections":
+    "You have ten terminals open already, here and on other devices. Close one, then try again.",
   "terminal.ended.session_revoked":
     "This terminal was closed from elsewhere: you were signed out, or an operator closed it.",
   "terminal.ended.authentication_failed":

@@ -43,7 +43,8 @@ export const terminal: Record<keyof typeof en, string> = {
   "terminal.ended.environment_not_running": "Máy này không chạy.",
   "terminal.ended.environment_not_found": "Không có máy này, hoặc máy không phải của bạn.",
   "terminal.ended.invalid_session": "Tên phiên chỉ gồm chữ thường, chữ số và dấu gạch nối, tối đa 32 ký tự.",
-  "terminal.ended.too_many_connections": "Bạn đã mở mười terminal. Hãy đóng một cái rồi thử lại.",
+  "terminal.ended.too_many_connections":
+    "Bạn đã mở mười terminal, ở đây và trên các thiết bị khác. Hãy đóng một cái rồi thử lại.",
   "terminal.ended.session_revoked":
     "Terminal này đã bị đóng từ nơi khác: bạn đã bị đăng xuất, hoặc quản trị viên đã đóng nó.",
   "terminal.ended.authentication_failed":
