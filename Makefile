@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run web test load rig-test api-test openapi lint format types ready ready-dev requirements
+.PHONY: run web web-check test load rig-test api-test openapi lint format types ready ready-dev requirements
 
 run: ready
 	@$(PYTHON) -m devpocket.web_build --optional
@@ -12,6 +12,10 @@ run: ready
 # The web client, in devpocket/web/dist. `make run` and `make test` do the same, and go on where it fails.
 web: ready
 	@$(PYTHON) -m devpocket.web_build
+
+# Its format, lint, types, and the tests that need no browser.
+web-check: ready
+	@$(PYTHON) -m devpocket.web_build --check
 
 test: ready-dev
 	@$(PYTHON) -m devpocket.web_build --optional

@@ -1,7 +1,8 @@
-"""Build the web client: `python3 -m devpocket.web_build [--optional]`. Standard library only.
+"""Build the web client: `python3 -m devpocket.web_build [--optional | --check]`. Standard library only.
 
 With the node and npm on PATH, where they are new enough; else with those that PyPI has, in .node. Nothing is done while
 the sources are those of the last build. `--optional`: what goes wrong is told in one line, and is no failure.
+`--check`: then its lint, types and tests as well.
 """
 
 from __future__ import annotations
@@ -82,13 +83,18 @@ def ensure_own_node(*, is_quiet: bool) -> None:
     stamp.write_text(wanted)
 
 
+def npm_environment(*, is_quiet: bool = False) -> dict[str, str]:
+    """Raises: Missing."""
+    return {**os.environ, **NPM_SETTINGS, "PATH": node_path(is_quiet=is_quiet)}
+
+
 def ensure_built(*, is_quiet: bool = False) -> None:
     """Build it, unless that was done already from these sources. `is_quiet`: npm says nothing. Raises: Missing."""
     stamp, wanted = WEB / "dist" / ".sources", sources_hash(WEB)
     if stamp.exists() and stamp.read_text() == wanted:
         return
     print("building the web client ...", flush=True)  # noqa: T201
-    environment = {**os.environ, **NPM_SETTINGS, "PATH": node_path(is_quiet=is_quiet)}
+    environment = npm_environment(is_quiet=is_quiet)
     # Nothing that comes with a package is run but what the build calls; and what it needs is called a development's.
     install = ["npm", "ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
     lock, installed = (WEB / "package-lock.json").read_bytes(), WEB / "node_modules" / ".installed"
@@ -122,11 +128,15 @@ def _run(
 
 def main(arguments: list[str]) -> int:
     is_optional = "--optional" in arguments
+    failed = "could not be built"
     try:
         ensure_built(is_quiet=is_optional)
+        if "--check" in arguments:
+            failed = "is not as it should be"
+            _run(["npm", "run", "check"], "npm run check failed", cwd=WEB, environment=npm_environment())
     except (Missing, OSError) as error:
         hint = " (`make web` shows why; all else runs without it)" if is_optional else ""
-        print(f"devpocket: the web client could not be built: {error}{hint}", file=sys.stderr)  # noqa: T201
+        print(f"devpocket: the web client {failed}: {error}{hint}", file=sys.stderr)  # noqa: T201
         return 0 if is_optional else 1
     return 0
 
