@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import re
+import string
 from typing import Any
 
 import pytest
@@ -93,6 +95,21 @@ async def test_a_composed_line_arrives_as_it_was_written(visits: Visits, server:
     await page.get_by_role("button", name="Send with Enter").click()
     await shell.shows(f"^{hashlib.sha256(LETTERS.encode()).hexdigest()}")
     await expect(field).to_have_value("")
+
+
+async def test_a_paste_of_100_kb_arrives_byte_for_byte(visits: Visits, server: Server) -> None:
+    shell = await shell_of(visits, server, DESKTOP, permissions=CLIPBOARD)
+    page, some = shell.page, random.Random(8)
+    text = "".join("".join(some.choices(string.printable[:95], k=79)) + "\n" for _ in range(100_000 // 80))
+    await page.evaluate("(text) => navigator.clipboard.writeText(text)", text)
+    await shell.run("stty -echo; echo now; cat | sha256sum; stty echo", "^now$")
+    await page.get_by_role("button", name="Terminal menu").click()
+    await page.get_by_role("button", name="Paste").click()
+    # `cat` takes each line break for Enter, as a shell would: it is asked for.
+    await page.get_by_role("button", name="Paste them").click()
+    await expect(page.get_by_role("textbox", name="Terminal input")).to_be_focused()
+    await page.keyboard.press("Control+d")
+    await shell.shows(f"^{hashlib.sha256(text.encode()).hexdigest()}", limit_s=45)
 
 
 @pytest.mark.timeout(120)

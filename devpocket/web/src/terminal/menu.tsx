@@ -27,7 +27,7 @@ export function Menu({ pane }: { pane: Pane }) {
                 icon="insert"
                 onClick={() => {
                   close();
-                  void pane.paste();
+                  void pane.paste().then(() => pane.view.focus());
                 }}
               >
                 {t("terminal.key.paste")}

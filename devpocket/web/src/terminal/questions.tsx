@@ -14,12 +14,12 @@ export function Questions({ pane }: { pane: Pane }) {
   if (asked === null) return null;
   const close = () => {
     pane.question.value = null;
-    pane.view.focus();
   };
+  const focusNext = () => pane.view.focus();
   if (asked.kind === "pasteByHand") return <PasteByHand pane={pane} onClose={close} />;
   if (asked.kind === "link")
     return (
-      <Dialog title={t("terminal.link.title")} onClose={close}>
+      <Dialog title={t("terminal.link.title")} onClose={close} focusNext={focusNext}>
         <p class="address">{asked.address}</p>
         <div class="buttons">
           <Button
@@ -37,7 +37,7 @@ export function Questions({ pane }: { pane: Pane }) {
       </Dialog>
     );
   return (
-    <Dialog title={t("terminal.paste.title", { count: lineCount(asked.text) })} onClose={close}>
+    <Dialog title={t("terminal.paste.title", { count: lineCount(asked.text) })} onClose={close} focusNext={focusNext}>
       <p>{t("terminal.paste.warning")}</p>
       <pre class="pasted">{asked.text.length > SHOWN ? `${asked.text.slice(0, SHOWN)} …` : asked.text}</pre>
       <div class="buttons">
@@ -60,7 +60,7 @@ export function Questions({ pane }: { pane: Pane }) {
 function PasteByHand({ pane, onClose }: { pane: Pane; onClose(): void }) {
   const [text, setText] = useState("");
   return (
-    <Dialog title={t("terminal.key.paste")} onClose={onClose}>
+    <Dialog title={t("terminal.key.paste")} onClose={onClose} focusNext={() => pane.view.focus()}>
       <TextArea label={t("terminal.paste.here")} rows={4} value={text} onText={setText} spellcheck={false} />
       <div class="buttons">
         <Button

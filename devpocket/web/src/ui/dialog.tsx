@@ -12,6 +12,8 @@ interface Props {
   title: string;
   /** Absent: there is no way but one of those that the content offers. */
   onClose?: () => void;
+  /** Takes the focus afterwards; absent: what had it before. Until then nothing outside of the dialog can have it. */
+  focusNext?: (() => void) | undefined;
   children: ComponentChildren;
 }
 
@@ -19,9 +21,11 @@ interface Props {
  * A modal sheet: from below on a phone, in the middle elsewhere. The browser keeps the focus in it, and all else from
  * being reached: what is said in passing is therefore said in the one on top.
  */
-export function Dialog({ title, onClose, children }: Props) {
+export function Dialog({ title, onClose, focusNext, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
+  const next = useRef(focusNext);
+  next.current = focusNext;
   useEffect(() => {
     const shown = dialog.current;
     const before = document.activeElement;
@@ -30,7 +34,10 @@ export function Dialog({ title, onClose, children }: Props) {
     return () => {
       open.value = open.value.filter((one) => one !== id);
       shown?.close();
-      if (before instanceof HTMLElement) before.focus();
+      if (next.current) return next.current();
+      if (!(before instanceof HTMLElement)) return;
+      before.blur(); // Chromium gave it the focus while it was inert still, and then lets nobody type into it
+      before.focus();
     };
   }, [id]);
   return (
