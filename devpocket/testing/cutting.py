@@ -37,7 +37,7 @@ class Fate:
 
 
 class CuttingProxy:
-    """`url`: where clients connect. `cuts`: so many connections were cut so far."""
+    """`url`: where clients connect. `cuts`: so many connections were cut so far. `is_dark`: see go_dark()."""
 
     def __init__(self, fate: Callable[[], Fate]) -> None:
         self._fate = fate
@@ -45,21 +45,27 @@ class CuttingProxy:
         self._tasks = TaskOwner()
         self.cuts = 0
         self.url = ""
+        self.is_dark = False
 
     @classmethod
     @asynccontextmanager
     async def start(cls, fate: Callable[[], Fate]) -> AsyncIterator[CuttingProxy]:
         """`fate` is asked at each new connection."""
         proxy = cls(fate)
-        listener = await asyncio.start_server(proxy._serve, "127.0.0.1", 0, limit=PIECE_BYTES)
-        proxy.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-        try:
+        async with proxy.started():
             yield proxy
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator[None]:
+        listener = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=PIECE_BYTES)
+        self.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        try:
+            yield
         finally:
             listener.close()
-            for link in list(proxy._links):
+            for link in list(self._links):
                 link.cut(server_is_told=True)
-            await proxy._tasks.aclose()
+            await self._tasks.aclose()
 
     @property
     def ws_url(self) -> str:
@@ -71,6 +77,18 @@ class CuttingProxy:
             if not link.is_cut:
                 self.cuts += 1
                 link.cut(server_is_told=server_is_told)
+
+    def go_dark(self) -> None:
+        """From now on nothing goes through, and neither end is told; as in a tunnel."""
+        self.is_dark = True
+        for link in self._links:
+            link.is_dark = True
+
+    def light_up(self) -> None:
+        """New connections work again. Older ones are forgotten by those between: who sends on one is told so (RST)."""
+        self.is_dark = False
+        for link in self._links:
+            link.is_forgotten = link.is_dark
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         fate = self._fate()
@@ -85,6 +103,7 @@ class CuttingProxy:
             onward.close()
             return _reset(writer)
         link = _Link(fate, (reader, writer), await asyncio.open_connection(sock=onward, limit=PIECE_BYTES))
+        link.is_dark = self.is_dark
         self._links.add(link)
         self._tasks.start(self._carry(link), name="link")
 
@@ -106,7 +125,7 @@ class _Link:
 
     def __init__(self, fate: Fate, client: End, server: End) -> None:
         self.fate, self.client, self.server = fate, client, server
-        self.is_cut = False
+        self.is_cut = self.is_dark = self.is_forgotten = False
 
     async def carry(self) -> bool:
         """Until it is over; whether that was a cut by fate."""
@@ -144,7 +163,10 @@ class _Link:
                     await asyncio.sleep(due_s or 0.0)
                 if reading is not None and reading.done():
                     data = reading.result()
-                    held.append((loop.time() + self.fate.delay_s, data))
+                    if self.is_forgotten and reader is self.client[0]:
+                        _reset(self.client[1])
+                    if not self.is_dark:
+                        held.append((loop.time() + self.fate.delay_s, data))
                     reading = asyncio.ensure_future(reader.read(PIECE_BYTES)) if data else None
                 while held and held[0][0] <= loop.time():
                     data = held.popleft()[1]
