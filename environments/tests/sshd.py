@@ -29,15 +29,19 @@ class Machine:
         self.may_open = asyncio.Event()
         self.may_open.set()
         self.serve: Callable[[Process], Awaitable[None]] = echo_command
+        self.host = "127.0.0.1"
         self.port = 0
 
     @classmethod
     @asynccontextmanager
-    async def start(cls) -> AsyncIterator[Machine]:
+    async def start(cls, beside: Machine | None = None) -> AsyncIterator[Machine]:
+        """`beside`: another one of the same user; on 127.0.0.2, since all machines have the same port."""
         machine = cls()
+        if beside is not None:
+            machine.client_key, machine.host, machine.port = beside.client_key, "127.0.0.2", beside.port
         acceptor = await asyncssh.listen(
-            "127.0.0.1",
-            0,
+            machine.host,
+            machine.port,
             server_factory=lambda: _Server(machine),
             server_host_keys=[machine.host_key],
             authorized_client_keys=asyncssh.import_authorized_keys(machine.client_key.export_public_key().decode()),
@@ -55,7 +59,7 @@ class Machine:
 
     def target(self, **changes: Any) -> Target:
         fields: dict[str, Any] = {
-            "host": "127.0.0.1",
+            "host": self.host,
             "port": self.port,
             "username": USER,
             "host_key": self.host_key.export_public_key().decode(),

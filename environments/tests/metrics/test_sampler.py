@@ -33,7 +33,7 @@ from environments.tests.metrics.measuring import (
     sampling,
     saying,
 )
-from environments.tests.sshd import Machine, Process, never
+from environments.tests.sshd import USER, Machine, Process, never
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -132,21 +132,25 @@ async def test_a_machine_belongs_to_whoever_is_connected_to_it(home: Environment
 
 
 async def test_a_silent_machine_holds_up_no_other_and_is_asked_less_often(
-    ann: SignIn, home: Environment, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ann: SignIn, home: Environment, machine: Machine
 ) -> None:
-    monkeypatch.setattr(metrics, "COMMAND_LIMIT_S", 0.3)
-    async with Machine.start() as silent:
+    async with Machine.start(beside=machine) as silent:
         silent.serve = never
         await change(home, sample_due_at=timezone.now())
-        other_key = silent.host_key.export_public_key().decode()
         lost = await database_sync_to_async(home_of)(
-            ann.user, name="Lost", host_public_key=other_key, sample_due_at=timezone.now() - timedelta(seconds=1)
+            ann.user,
+            name="Lost",
+            droplet_ip=silent.host,
+            host_public_key=silent.host_key.export_public_key().decode(),
+            sample_due_at=timezone.now() - timedelta(seconds=1),
         )
         async with sampling():
             await until_sampled(home)
-            async with asyncio.timeout(5):
+            assert not await is_put_off(lost)  # its answer is still waited for
+            async with asyncio.timeout(10):
                 while not await is_put_off(lost):  # noqa: ASYNC110 -- a database's row
                     await asyncio.sleep(0.02)
+        assert silent.logins == [USER]  # it was asked, and by nobody twice at once
         assert await samples_of(lost) == []
         assert (await row_of(lost)).cpu_percent is None
 
