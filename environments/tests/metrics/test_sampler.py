@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.services import SignIn
-from environments import metrics, sample_history, sample_turns, sampler, samples
+from environments import sample_history, sample_turns, sampler, samples
 from environments.lifecycle import Phase
 from environments.metrics import Collector
 from environments.models import Environment, MetricSample
