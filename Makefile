@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run web web-check test load rig-test api-test openapi lint format types ready ready-dev requirements
+.PHONY: run web web-screenshots web-check test load rig-test api-test openapi lint format types ready ready-dev requirements
 
 run: ready
 	@$(PYTHON) -m devpocket.web_build --optional
@@ -16,6 +16,10 @@ web: ready
 # Its format, lint, types, and the tests that need no browser.
 web-check: ready
 	@$(PYTHON) -m devpocket.web_build --check
+
+# docs/screenshots, as the web client looks now. ARGS="sign-in machines" for some of them
+web-screenshots: ready-dev web
+	$(BIN)/python -m devpocket.tests.web.screenshots $(ARGS)
 
 test: ready-dev
 	@$(PYTHON) -m devpocket.web_build --optional

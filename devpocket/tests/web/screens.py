@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,10 @@ def text(words: str) -> Step:
     return lambda page: page.get_by_text(words).first.wait_for()
 
 
+def either(*words: str) -> Step:
+    return lambda page: page.get_by_text(re.compile("|".join(words))).first.wait_for()
+
+
 def press(name: str) -> Step:
     return lambda page: page.get_by_role("button", name=name).first.click()
 
@@ -50,19 +55,22 @@ SIGNED_OUT = [
 ]
 NO_MACHINE = [
     Screen("machines-none", "/", heading("No machine yet")),
+    Screen("new-machine", "/new", text("What for?")),
     Screen("verify", "/verify", heading("Is this your email?")),
     Screen("not-here", "/machines/none", heading("There is nothing here")),
 ]
 MACHINES = [
     Screen("machines", "/", text("Running")),
-    Screen("new-machine", "/new", heading("New machine")),
+    Screen("new-machine-limit", "/new", text("as many machines as your plan allows"), is_shown=False),
     Screen("machine", "/machines/{machine}", heading("About this machine")),
     Screen("machine-delete", "/machines/{machine}", text("Delete for good"), (press("Delete"),)),
     Screen("machine-metrics", "/machines/{machine}/metrics", text("Open terminals")),
     Screen("machine-logs", "/machines/{machine}/logs", text("Live, at most")),
     Screen("machine-events", "/machines/{machine}/events", text("Creation asked for")),
     Screen("machine-snapshots", "/machines/{machine}/snapshots", text("No snapshot yet")),
-    Screen("machine-sharing", "/machines/{machine}/sharing", heading("Guest links")),
+    Screen(
+        "machine-sharing", "/machines/{machine}/sharing", either("Nobody has opened a terminal", "open now, last used")
+    ),
     Screen("machine-settings", "/machines/{machine}/settings", heading("Name and description")),
 ]
 SETTINGS = [
@@ -83,9 +91,12 @@ SETTINGS = [
 ]
 TERMINAL = [
     Screen("terminal", "/machines/{machine}/terminal", shell()),
-    Screen("terminal-menu", "/machines/{machine}/terminal", text("How to use it"), (press("Terminal menu"),)),
+    Screen("terminal-menu", "/machines/{machine}/terminal", text("How to use it"), (shell(), press("Terminal menu"))),
     Screen(
-        "terminal-new-session", "/machines/{machine}/terminal", text("Each session is a shell"), (press("New session"),)
+        "terminal-new-session",
+        "/machines/{machine}/terminal",
+        text("Each session is a shell"),
+        (shell(), press("New session")),
     ),
 ]
 
