@@ -20,7 +20,7 @@ const shown = () => {
     const line = active.getLine(row);
     // A line that goes on in the next one has the blanks at its end.
     const text = line.translateToString(active.getLine(row + 1)?.isWrapped !== true);
-    if (line.isWrapped) lines[lines.length - 1] += text;
+    if (line.isWrapped && row > 0) lines[lines.length - 1] += text;
     else lines.push(text);
   }
   return lines.join("\\n").trimEnd();
