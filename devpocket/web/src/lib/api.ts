@@ -40,13 +40,15 @@ type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 interface Options {
   headers?: Record<string, string>;
   signal?: AbortSignal;
+  /** How long to wait for the answer, where that isn't LIMIT_MS. */
+  limitMs?: number;
 }
 
 /** Ask without a token: signing in, and what comes before. `path` is below /api/v1. Raises: ApiError. */
 export async function ask<T>(method: Method, path: string, body?: unknown, options: Options = {}): Promise<T> {
   const headers: Record<string, string> = { ...options.headers };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const limit = AbortSignal.timeout(LIMIT_MS);
+  const limit = AbortSignal.timeout(options.limitMs ?? LIMIT_MS);
   let answer: Response;
   try {
     answer = await fetch(BASE + path, {

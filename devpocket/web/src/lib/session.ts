@@ -15,6 +15,8 @@ import type { SignIn, User } from "./types";
 const EARLY_MS = 60_000; // a token that ends sooner is renewed before it is used
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 20_000;
+/** Of a ticket. After a dead zone the browser may ask over a connection that is as dead; the next try has a new one. */
+const TICKET_LIMIT_MS = 8_000;
 const WEB = { headers: { "X-DevPocket-Web": "1" } }; // other sites' pages can't send it (docs/security.md)
 
 export type Because = "never" | "signed_out" | "elsewhere" | "closed";
@@ -235,5 +237,6 @@ export function updateUser(changed: User): void {
 
 /** A ticket for one WebSocket. Raises: ApiError. */
 export async function ticket(): Promise<string> {
-  return (await call<{ ticket: string }>("POST", "/ws/tickets")).ticket;
+  const limited = { limitMs: TICKET_LIMIT_MS };
+  return (await call<{ ticket: string }>("POST", "/ws/tickets", undefined, limited)).ticket;
 }
