@@ -5,6 +5,7 @@ import { get, post, remove } from "../lib/api";
 import { say } from "../lib/errors";
 import { t } from "../lib/i18n";
 import { findMachine } from "../lib/machines";
+import { isOnTheWay } from "../lib/phases";
 import { signInAgain, ticket } from "../lib/session";
 import type { Environment, TerminalSession } from "../lib/types";
 import { Button } from "../ui/button";
@@ -120,17 +121,6 @@ export function TerminalScreen({ params }: { params: { id: string } }) {
   );
 }
 
-const COMING = new Set([
-  "creating",
-  "provisioning",
-  "installing",
-  "configuring",
-  "starting",
-  "restarting",
-  "resizing",
-  "running",
-]);
-
 /** The machine was off and runs again, or is on its way to: so does the terminal. */
 function useComeBack(pane: Pane, machine: Environment | null | undefined): void {
   const phase = machine?.phase;
@@ -139,7 +129,8 @@ function useComeBack(pane: Pane, machine: Environment | null | undefined): void 
   useEffect(() => {
     // What is known of the machine may be older than the refusal: only a change since then is a reason to come back.
     if (!wasOff) endedIn.current = phase;
-    else if (phase !== undefined && phase !== endedIn.current && COMING.has(phase)) pane.stream.retry();
+    else if (phase !== undefined && phase !== endedIn.current && (phase === "running" || isOnTheWay({ phase })))
+      pane.stream.retry();
   }, [pane, phase, wasOff]);
 }
 
