@@ -387,14 +387,9 @@ SESSION_COOKIE_AGE = 8 * 3600
 # For `make run`: the operator that it makes.
 DEVPOCKET_ADMIN_PASSWORD: str = env.str("DEVPOCKET_ADMIN_PASSWORD", "")
 
-SILENCED_SYSTEM_CHECKS = [
-    *(
-        "security.W001",
-        "security.W002",
-    ),  # the headers are on every answer (devpocket/middleware.py), not on views' alone
-    "security.W003",  # page_middleware.py has it
-    "staticfiles.W004",  # the API runs without the web client too
-]
+# W001, W002: these headers are on every answer (devpocket/middleware.py). W003: page_middleware.py has it. W004: the
+# API runs without the web client too.
+SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003", "staticfiles.W004"]
 
 LOGGING_CONFIG = None  # configured here, once, so that settings errors are the first thing seen
 LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO").upper()

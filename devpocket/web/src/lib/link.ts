@@ -42,9 +42,6 @@ export interface Link {
   readonly lagMs: ReadonlySignal<number | null>;
   /** False when it is not open: nothing was sent. */
   send(frame: Frame): boolean;
-  sendBytes(data: Uint8Array): boolean;
-  /** Bytes handed to the browser and not yet sent. */
-  unsentBytes(): number;
   /** Try now: somebody wants to. Also after it has ended. */
   retry(): void;
   close(): void;
@@ -165,13 +162,13 @@ export function openLink(options: LinkOptions): Link {
     if (!isClosed) wait(why, null);
   }
 
-  function drop(): void {
+  function drop(code?: number): void {
     clearTimeout(silence);
     const left = socket;
     socket = null;
     if (left === null) return;
     left.onmessage = left.onclose = null;
-    left.close();
+    left.close(code);
     options.onClose?.();
   }
 
@@ -238,12 +235,6 @@ export function openLink(options: LinkOptions): Link {
     state,
     lagMs,
     send,
-    sendBytes(data) {
-      if (socket?.readyState !== WebSocket.OPEN) return false;
-      socket.send(data as Uint8Array<ArrayBuffer>);
-      return true;
-    },
-    unsentBytes: () => socket?.bufferedAmount ?? 0,
     retry,
     close() {
       isClosed = true;
@@ -253,9 +244,7 @@ export function openLink(options: LinkOptions): Link {
       removeEventListener("online", back);
       removeEventListener("offline", offline);
       removeEventListener("pageshow", back);
-      const left = socket;
-      drop();
-      left?.close(1000);
+      drop(1000);
       state.value = { kind: "ended", code: 1000, why: "closed", message: "" };
     },
   };
