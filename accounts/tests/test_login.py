@@ -151,7 +151,7 @@ def test_me_takes_two_queries(
 ) -> None:
     client = client_of(ann)
     with django_assert_num_queries(2):  # the session with its user, and the number of environments
-        client.get("/api/v1/auth/me")
+        assert client.get("/api/v1/auth/me").status_code == 200
 
 
 def test_the_index_of_lower_case_names_is_asked(ann: SignIn, django_assert_num_queries: Callable[[int], Any]) -> None:

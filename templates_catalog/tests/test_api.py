@@ -260,4 +260,4 @@ def test_the_list_takes_two_queries(
     client: APIClient, django_assert_num_queries: Callable[[int], CaptureQueriesContext]
 ) -> None:
     with django_assert_num_queries(2):  # the session, and the page, which is all
-        client.get(LIST)
+        assert client.get(LIST).status_code == 200
