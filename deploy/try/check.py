@@ -124,6 +124,22 @@ def open_the_web_client(server: Server) -> None:
     assert answer.headers["Content-Encoding"] == "gzip"
     assert "immutable" in answer.headers["Cache-Control"]
     tell("the web client's page and its script come through the proxy, compressed")
+    ours = {"X-DevPocket-Web": "1", "Origin": server.url}
+    body = {"username_or_email": USER["username"], "password": USER["password"]}
+    signed_in = server.session.post(f"{server.url}/api/v1/web/login", json=body, headers=ours, timeout=20)
+    assert signed_in.status_code == 200, signed_in.text
+    assert "refresh_token" not in signed_in.json()
+    foreign = {**ours, "Origin": "https://elsewhere.example"}
+    for headers, status in ((foreign, 403), (ours, 200)):
+        answer = server.session.post(f"{server.url}/api/v1/web/refresh", headers=headers, timeout=20)
+        assert answer.status_code == status, (headers, answer.text)
+    ticket = server.ask("POST", "/ws/tickets", 201)["ticket"]
+    address = f"{server.url.replace('http', 'ws', 1)}/api/v1/ws/environments?ticket={ticket}"
+    trust = ssl.create_default_context(cafile=CERTIFICATE)
+    with connect(address, ssl=trust, origin=server.url, open_timeout=20) as socket:  # type: ignore[arg-type]
+        welcome = json.loads(socket.recv(20))
+        assert welcome["type"] == "welcome", welcome
+    tell("a browser signs in by its cookie, another site's page doesn't, and the list of machines opens by ticket")
 
 
 def sign_in_to_admin(server: Server) -> None:
