@@ -12,6 +12,7 @@ import asyncssh
 
 from environments.localcloud.disk import Disk
 from environments.localcloud.session import DropletSession
+from environments.ssh import leave_out_empty_packets
 
 if TYPE_CHECKING:
     from environments.localcloud.machine import Machine
@@ -37,6 +38,7 @@ class DropletServer(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
+        leave_out_empty_packets(conn)  # as OpenSSH does
         self._machine.connections.add(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import asyncssh
 import pytest
+from asyncssh.constants import MSG_CHANNEL_OPEN, MSG_IGNORE
 
 from environments import ssh
 from environments.ssh import COMMAND_OUTPUT_MAX_BYTES, HostKeyMismatch, SSHPool, SSHUnavailable
@@ -74,6 +76,22 @@ async def test_output_that_comes_in_pieces_is_whole(machine: Machine, pool: SSHP
 
     machine.serve = serve
     assert (await pool.run(machine.target(), "x", timeout_s=5)).stdout == "one two three"
+
+
+async def test_no_empty_packets_go_between_those_that_say_something(machine: Machine, pool: SSHPool) -> None:
+    lease = await pool.acquire(machine.target())
+    (connection,) = machine.connections
+    process_packet, received = connection.process_packet, []
+
+    def noted(kind: int, *args: Any) -> Any:
+        received.append(kind)
+        return process_packet(kind, *args)
+
+    connection.process_packet = noted  # type: ignore[method-assign]
+    assert (await pool.run(machine.target(), "words", timeout_s=5)).stdout == "words"
+    lease.release()
+    assert MSG_CHANNEL_OPEN in received
+    assert MSG_IGNORE not in received
 
 
 async def test_all_share_one_connection(machine: Machine, pool: SSHPool) -> None:
