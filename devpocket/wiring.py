@@ -12,6 +12,7 @@ LIFESPAN_SERVICES = [
     "environments.cloudapi.lifespan",
     "environments.connections.lifespan",
     "terminals.lifespan.lifespan",
+    "terminals.slots.lifespan",
     "terminals.presence.lifespan",
     "environments.provisioner.lifespan",
     "environments.upkeep.lifespan",

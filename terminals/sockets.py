@@ -51,7 +51,7 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
     ones wait in the client.
     """
 
-    __slots__ = ("allowance", "groups_joined", "handshake", "is_joined", "may_read", "news", "reply", "slot")
+    __slots__ = ("allowance", "groups_joined", "handshake", "is_joined", "may_read", "news", "reply")
 
     kind: ClassVar[str]
     gather_s: ClassVar[float] = 0.0  # after a nudge, before the look: a burst of them costs one
@@ -62,7 +62,6 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.slot: str | None = None
         self.bytes_in = 0  # of messages, unpacked
         self.groups_joined: list[str] = []
         self.is_joined = False  # to all of them
@@ -210,14 +209,18 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
                 self.is_joined = True
 
     async def _clean_up(self) -> None:
-        """Each step also where one before it has failed."""
+        """Each step also where one before it has failed. Its slot first: the client may be back in a moment."""
         sign_off = database_sync_to_async(self.sign_off)
-        for step in (self.tasks.aclose, self.leave, sign_off, self._leave_groups):
+        for step in (self._free_slot, self.tasks.aclose, self.leave, sign_off, self._leave_groups):
             try:
                 async with asyncio.timeout(CLEAN_UP_LIMIT_S):
                     await step()
             except Exception:
                 log.exception("socket_clean_up_failed")
+
+    async def _free_slot(self) -> None:
+        if slots.is_held(self.channel_name):
+            await database_sync_to_async(slots.slot_free)(self.channel_name)
 
     async def _leave_groups(self) -> None:
         with suppress(OSError, RedisError):  # groups forget their members by themselves, too
@@ -225,9 +228,8 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
                 await self.channel_layer.group_discard(group, self.channel_name)
 
     def sign_off(self) -> None:
-        """Sync. Its place first: the client may be back in a moment."""
-        if self.slot is not None:
-            slots.slot_free(self.slot, self.channel_name)
+        """Sync. Nothing of it runs any more, so a slot that it took while it was being ended is the last one."""
+        slots.slot_free(self.channel_name)
 
     # --- Getting in
 
@@ -242,8 +244,6 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
         try:
             async with asyncio.timeout(AUTHENTICATION_LIMIT_S):
                 await database_sync_to_async(self._check)()
-                if self.slot is None:
-                    raise Refused(*self.too_many)
                 # Before looking, so that no change falls in between.
                 self.groups_joined = self.groups()
                 await self._join()
@@ -255,7 +255,8 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
     def _check(self) -> None:
         counts_as = self.identify()
         self.handshake = self.handshake.without_credentials()  # nor are they kept for as long as it is open
-        self.slot = slots.slot_take(counts_as, self.channel_name)
+        if not slots.slot_take(counts_as, self.channel_name):
+            raise Refused(*self.too_many)
 
     # --- What happens to the sign-in and the rows meanwhile
 
@@ -293,8 +294,7 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
             del found  # its rows aren't kept meanwhile
 
     def _look(self) -> Found:
-        if self.slot is not None:
-            slots.slot_renew(self.slot, self.channel_name)
+        slots.slot_renew(self.channel_name)
         return self.look()
 
     def pause_s(self, *, is_often: bool) -> float:

@@ -114,4 +114,4 @@ def at(hub: Hub, home: Environment, ann: SignIn) -> Iterator[Callable[..., Any]]
 
     yield served
     everybody = range(settings.WS_CONNECTIONS_PER_USER)
-    assert None not in [slots.slot_take(str(ann.user.pk), f"probe-{number}") for number in everybody]
+    assert all(slots.slot_take(str(ann.user.pk), f"probe-{number}") for number in everybody)

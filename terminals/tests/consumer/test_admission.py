@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 
 from accounts.services import SignIn
-from terminals import slots
+from environments.tests.sshd import eventually
+from terminals import consumers, slots
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,17 +40,42 @@ async def test_browsers_come_from_allowed_origins_only(
 
 def test_a_slot_is_its_holders_alone(ann: SignIn, settings: Any) -> None:
     settings.WS_CONNECTIONS_PER_USER = 2
-    first, second = slots.slot_take(str(ann.user.pk), "one"), slots.slot_take(str(ann.user.pk), "two")
-    assert first is not None
-    assert second is not None
-    assert slots.slot_take(str(ann.user.pk), "three") is None
-    slots.slot_free(first, "two")
-    assert slots.slot_take(str(ann.user.pk), "three") is None
-    slots.slot_free(first, "one")
-    assert slots.slot_take(str(ann.user.pk), "three") == first
-    slots.slot_renew(first, "one")
-    slots.slot_free(first, "three")
-    slots.slot_renew(second, "two")
+    owner, first, second = str(ann.user.pk), *(f"ws-slot:{ann.user.pk}:{number}" for number in range(2))
+    assert slots.slot_take(owner, "one")
+    assert slots.slot_take(owner, "two")
+    assert not slots.slot_take(owner, "three")
+    slots.slot_free("nobody")
+    assert cache.get_many([first, second]) == {first: "one", second: "two"}
+    slots.slot_free("one")
+    assert slots.slot_take(owner, "three")
+    slots.slot_renew("one")  # it has none any more
+    assert cache.get(first) == "three"
     cache.delete(second)  # ran out
-    slots.slot_renew(second, "two")
+    slots.slot_renew("two")
     assert cache.get(second) == "two"
+    cache.set(second, "elsewhere")  # ran out, and somebody else was faster
+    slots.slot_free("two")
+    assert cache.get(second) == "elsewhere"
+    slots.slot_free("three")
+
+
+async def test_a_slot_is_free_before_all_else_is_cleaned_up(
+    at: Any, ann: SignIn, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.WS_CONNECTIONS_PER_USER = 1
+    is_cleaned_up = asyncio.Event()
+    leave = consumers.TerminalConsumer.leave
+
+    async def slowly(socket: consumers.TerminalConsumer) -> None:
+        await leave(socket)
+        await is_cleaned_up.wait()
+
+    async with at() as first:
+        await first.until_sent(type="welcome")
+        monkeypatch.setattr(consumers.TerminalConsumer, "leave", slowly)
+        first.vanish()
+        await eventually(lambda: cache.get(f"ws-slot:{ann.user.pk}:0") is None)
+        async with at() as second:
+            await second.until_sent(type="welcome")
+            assert not first.task.done()
+            is_cleaned_up.set()

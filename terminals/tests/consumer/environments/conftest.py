@@ -28,4 +28,4 @@ def at(layer: Any, home: Environment, ann: SignIn) -> Iterator[Callable[..., Any
     assert environments_consumer._open_here == set()
     for owner in (f"environments.{ann.user.pk}", str(ann.user.pk)):
         everybody = range(django_settings.WS_CONNECTIONS_PER_USER)
-        assert None not in [slots.slot_take(owner, f"probe-{number}") for number in everybody]
+        assert all(slots.slot_take(owner, f"probe-{number}") for number in everybody)

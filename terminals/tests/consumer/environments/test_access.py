@@ -76,7 +76,7 @@ async def test_browsers_come_from_allowed_origins_only(at: Any, settings: Any) -
 
 async def test_it_has_places_of_its_own(at: Any, ann: SignIn, ben: SignIn, settings: Any) -> None:
     settings.WS_CONNECTIONS_PER_USER = 2
-    terminals = [slots.slot_take(str(ann.user.pk), f"terminal {number}") for number in range(2)]
+    assert all(slots.slot_take(str(ann.user.pk), f"terminal {number}") for number in range(2))
     async with AsyncExitStack() as stack:
         for _ in range(2):
             socket = await stack.enter_async_context(at())
@@ -86,13 +86,11 @@ async def test_it_has_places_of_its_own(at: Any, ann: SignIn, ben: SignIn, setti
             assert [frame["code"] for frame in socket.sent] == ["too_many_connections"]
         async with at(token=ben.tokens.access) as socket:
             await socket.until_sent(type="welcome")
-        for number, slot in enumerate(terminals):
-            assert slot is not None
-            slots.slot_free(slot, f"terminal {number}")
-        again = [slots.slot_take(str(ann.user.pk), f"terminal {number}") for number in range(2)]
-        assert None not in again  # these sockets take none of theirs
-        for number, slot in enumerate(again):
-            slots.slot_free(str(slot), f"terminal {number}")
+        for number in range(2):
+            slots.slot_free(f"terminal {number}")
+        assert all(slots.slot_take(str(ann.user.pk), f"terminal {number}") for number in range(2))  # none of theirs
+        for number in range(2):
+            slots.slot_free(f"terminal {number}")
     async with at() as socket:
         await socket.until_sent(type="welcome")
 

@@ -46,4 +46,4 @@ def at(box: Machine, layer: Any, home: Environment, ann: SignIn) -> Iterator[Cal
     """at(): Ann's socket, served. Afterwards none of her slots may still be taken."""
     yield lambda query="", **options: LogsSocket(home, ann.tokens.access, query, **options).served()
     everybody = range(django_settings.WS_CONNECTIONS_PER_USER)
-    assert None not in [slots.slot_take(str(ann.user.pk), f"probe-{number}") for number in everybody]
+    assert all(slots.slot_take(str(ann.user.pk), f"probe-{number}") for number in everybody)

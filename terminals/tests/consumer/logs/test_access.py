@@ -82,13 +82,12 @@ async def test_browsers_come_from_allowed_origins_only(at: Any, settings: Any) -
 
 async def test_connections_are_counted_with_the_terminals(at: Any, ann: SignIn, settings: Any) -> None:
     settings.WS_CONNECTIONS_PER_USER = 2
-    terminal = slots.slot_take(str(ann.user.pk), "a terminal")
-    assert terminal is not None
+    assert slots.slot_take(str(ann.user.pk), "a terminal")
     async with at() as first:
         await first.until_sent(type="welcome")
         async with at() as second:
             assert await second.until_closed() == (1008, "Too many connections")
-    slots.slot_free(terminal, "a terminal")
+    slots.slot_free("a terminal")
 
 
 @pytest.mark.parametrize("is_stalled", [False, True])
