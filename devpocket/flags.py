@@ -37,8 +37,9 @@ class Flag:
         self._waiters += (waiter,)
         try:
             await waiter
-        finally:
+        except BaseException:  # else `set` has forgotten it
             self._waiters = tuple(one for one in self._waiters if one is not waiter)
+            raise
 
 
 class Inbox(Generic[Item]):

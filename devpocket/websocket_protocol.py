@@ -54,8 +54,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.handshake_initiated:
-            self._unread += data
-            self._read_on()
+            if len(data) > PIECE_BYTES or self._unread or self.read_paused:
+                self._unread += data
+                self._read_on()
+            else:  # what a key pressed is
+                super().data_received(data)
         elif not self.close_sent:
             super().data_received(data)  # the whole head, as uvicorn has put it together
             if not self.handshake_initiated:
@@ -80,7 +83,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     async def receive(self) -> Any:
         message = await super().receive()
-        self._read_on()
+        if self._unread:
+            self._read_on()
         return message
 
     def send_receive_event_to_app(self) -> None:

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 COLS_MAX, ROWS_MAX = 500, 200
 INPUT_MAX_BYTES = 64 * 1024
 SEQ_MAX = 2**53 - 1  # what every JSON library can count to exactly
@@ -58,10 +60,7 @@ Frame = Input | Key | Resize | Ping | Ignored
 
 def parse_frame(raw: str | bytes) -> Frame:
     """Turn one client frame (JSON, as text or bytes) into a command. Total: returns or raises BadFrame."""
-    try:
-        frame = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise BadFrame("invalid_message", "This message is not JSON.") from error
+    frame = _loads(raw)
     if not isinstance(frame, dict):
         raise BadFrame("invalid_message", "A message must be a JSON object.")
     kind = frame.get("type")
@@ -74,6 +73,19 @@ def parse_frame(raw: str | bytes) -> Frame:
     if kind == "ping":
         return Ping()
     raise BadFrame("unknown_type", "This type of message is not known.")
+
+
+def _loads(raw: str | bytes) -> Any:
+    """Half a surrogate pair, which phones' keyboards have sent, is JSON to Python's own reader only; that takes five
+    times as long.
+    """
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError) as error:
+            raise BadFrame("invalid_message", "This message is not JSON.") from error
 
 
 def parse_ping(raw: str | bytes) -> Ping:

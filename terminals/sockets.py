@@ -28,7 +28,7 @@ from devpocket.logs import about
 from terminals import access, counters, frames, slots
 from terminals.access import Refused, TryAgain
 from terminals.handshake import Handshake, read_handshake
-from terminals.limits import Allowance
+from terminals.limits import FINE, Allowance
 from terminals.protocol import BadFrame, parse_ping
 from terminals.socket_life import GONE, LivingSocket, Message
 
@@ -166,7 +166,8 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
             raw = text if text is not None else message["bytes"]
             self.bytes_in += len(raw)
             self.take(raw)
-            await self._slowed_down()
+            if self.allowance.verdict is not FINE:
+                await self._slowed_down()
 
     async def _slowed_down(self) -> None:
         """Too much is delayed or dropped, and said so once (contract 9.6)."""
