@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from environments.localcloud.cloud import kind_of_fleet
 from environments.localcloud.fleet import CannotStart
 from environments.localcloud.server import running
@@ -124,7 +126,7 @@ def run(options: Any) -> int:
     """Run a local cloud until SIGINT or SIGTERM; returns the exit code. `options` is what `add_arguments` declared."""
     try:
         settings = settings_from(options)
-        asyncio.run(_serve(settings))
+        uvloop.run(_serve(settings))
     except (CannotStart, StateInUse) as error:
         return _fail(str(error))
     except OSError as error:

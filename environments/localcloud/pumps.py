@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 CHUNK_BYTES = 64 * 1024  # joined before they are sent: a pty gives 4 KiB at most, and packets cost
+SHORT_BYTES = 1024  # whoever read fewer has most likely read all there was: the loop tells of more
 
 LOOK_S = 0.25  # how often a blocked channel is looked at
 
@@ -75,6 +76,7 @@ class Outflow:
                     chunks.append(data)
                     size += len(data)
                     self.ended = not data
+                    empty = len(data) < SHORT_BYTES and not self._finishing
             if self.ended:
                 self.stop()
             if size:
