@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,17 @@ def percentile(values: Sequence[float], share: float) -> float:
     """NaN of nothing."""
     ranked = sorted(values)
     return ranked[min(len(ranked) - 1, int(len(ranked) * share))] if ranked else float("nan")
+
+
+def machine_ms() -> float:
+    """How fast the machine is just now: the CPU time of a loop that is always the same."""
+    taken_s = []
+    for _ in range(5):
+        began = time.thread_time()
+        for _ in range(1_000_000):
+            pass
+        taken_s.append(time.thread_time() - began)
+    return min(taken_s) * 1000
 
 
 def tell_log(log: Path, report: Report) -> None:

@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidState
 
-LOST = (OSError, EOFError, TimeoutError, ConnectionClosed, InvalidHandshake, InvalidMessage)
+from terminals.tests.load.websocket import WebSocket
+
+NOT_OPENED = (OSError, EOFError, TimeoutError, InvalidHandshake, InvalidMessage)
 ECHO_LIMIT_S = 20.0
 LINE = 30  # letters, after which the line is wiped
 PING_EVERY_S = 30.0  # as the phone does
@@ -60,9 +61,7 @@ class Typist:
         while True:
             try:
                 await self._visit()
-            except ConnectionClosed:
-                pass  # counted
-            except LOST as error:
+            except NOT_OPENED as error:
                 self._tally.closes[type(error).__name__] += 1
             if self._lost_at is None:
                 self._lost_at = time.monotonic()
@@ -70,27 +69,25 @@ class Typist:
 
     async def _visit(self) -> None:
         resume = "" if self._point is None else f"&stream={self._point['id']}&offset={self._point['offset']}"
-        async with connect(
-            self._address + resume, compression=None, proxy=None, max_size=None, ping_interval=None, close_timeout=1
-        ) as connection:
-            typing = asyncio.create_task(self._type(connection))
-            self._tally.open += 1
-            try:
-                async for message in connection:
-                    self._take(orjson.loads(message))
-            finally:
-                if not asyncio.current_task().cancelling():  # type: ignore[union-attr]
-                    self._tally.closes[f"{connection.close_code} {connection.close_reason}"] += 1
-                self._tally.open -= 1
-                self._is_attached = False
-                self._doubtful, self._waiting_for = self._waiting_for or self._doubtful, ""
-                self._lost_at = time.monotonic()
-                typing.cancel()
-                await asyncio.gather(typing, return_exceptions=True)
+        socket = await WebSocket.open(self._address + resume, self._take)
+        typing = asyncio.create_task(self._type(socket))
+        self._tally.open += 1
+        try:
+            await socket.closed.wait()
+            self._tally.closes[socket.ending] += 1
+        finally:
+            self._tally.open -= 1
+            self._is_attached = False
+            self._doubtful, self._waiting_for = self._waiting_for or self._doubtful, ""
+            self._lost_at = time.monotonic()
+            typing.cancel()
+            socket.close()
+            await asyncio.gather(typing, return_exceptions=True)
 
     # --- In
 
-    def _take(self, frame: dict[str, Any]) -> None:
+    def _take(self, text: bytes) -> None:
+        frame: dict[str, Any] = orjson.loads(text)
         kind = frame["type"]
         if kind == "output":
             if self._point is not None:
@@ -117,22 +114,22 @@ class Typist:
 
     # --- Out
 
-    async def _type(self, connection: ClientConnection) -> None:
+    async def _type(self, socket: WebSocket) -> None:
         try:
             await self._until(lambda: self._is_attached)
             if self.is_settled.is_set():
                 await self._come_back()
             else:
-                await self._send(connection, f"PS1='$ '; clear; echo {self._name[:5]}\"{self._name[5:]}\"\r")
+                self._send(socket, f"PS1='$ '; clear; echo {self._name[:5]}\"{self._name[5:]}\"\r")
                 await self._until(lambda: self._name in self._received)
                 self.is_settled.set()
-            await self._keep_typing(connection)
+            await self._keep_typing(socket)
         except TimeoutError:
             at = f"{datetime.now(UTC):%H:%M:%S} {self._name}"
             self._tally.failures.append(f"{at}: waits for {self._waiting_for!r} in {self._received[-200:]!r}")
-            await connection.close()
-        except ConnectionClosed:
-            pass
+            socket.close()
+        except InvalidState:
+            pass  # it is closing
 
     async def _come_back(self) -> None:
         """The screen is as it was: the mark on its first line, what was typed on the second.
@@ -147,25 +144,26 @@ class Typist:
             self._line += self._doubtful
         self._doubtful, self._lost_at = "", None
 
-    async def _keep_typing(self, connection: ClientConnection) -> None:
+    async def _keep_typing(self, socket: WebSocket) -> None:
         began, pinged_at = time.monotonic(), time.monotonic()
         offset = random.random()
         for number in itertools.count():
             await asyncio.sleep(max(0.0, began + offset + number - time.monotonic()))
+            if self._waiting_for:  # only now: being woken by each echo would cost the most of all
+                await self._until(lambda: not self._waiting_for)
             if len(self._line) >= LINE:
                 self._line, self._received = "", self._name
-                await self._send(connection, "\x15")
+                self._send(socket, "\x15")
                 continue
             self._waiting_for = string.ascii_lowercase[len(self._line) % 26]
             self._pressed_at = time.monotonic()
-            await self._send(connection, self._waiting_for)
-            await self._until(lambda: not self._waiting_for)
+            self._send(socket, self._waiting_for)
             if time.monotonic() - pinged_at > PING_EVERY_S:
                 pinged_at = time.monotonic()
-                await connection.send('{"type":"ping"}')
+                socket.send(b'{"type":"ping"}')
 
-    async def _send(self, connection: ClientConnection, data: str) -> None:
-        await connection.send(orjson.dumps({"type": "input", "data": data}).decode())
+    def _send(self, socket: WebSocket, data: str) -> None:
+        socket.send(orjson.dumps({"type": "input", "data": data}))
 
     async def _until(self, holds: Any) -> None:
         async with asyncio.timeout(ECHO_LIMIT_S):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import random
-import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from typing import Any
 
-import requests
+import orjson
+import uvloop
 
-THREADS = 48
+from terminals.tests.load.http_client import FAILED, Answer, HttpClient
+
 LIMIT_S = 60
 # Of a hundred requests. What phones ask for when they are opened, looked at, and now and then a change.
 MIX = {
@@ -78,53 +79,55 @@ class Visitors:
 
 
 def _visit_all(url: str, residents: list[Resident], rate_per_s: float, stop: Event, results: Any) -> None:
-    sessions = threading.local()
+    results.put(uvloop.run(_visit_until(stop, HttpClient(url), residents, rate_per_s)))
+
+
+async def _visit_until(stop: Event, client: HttpClient, residents: list[Resident], rate_per_s: float) -> list[Visit]:
+    """Nobody waits for who came before: however late answers are, as many requests come."""
     visits: list[Visit] = []
     kinds, weights = list(MIX), list(MIX.values())
 
-    def visit(due_at: float, kind: tuple[str, str], resident: Resident) -> None:
-        if not hasattr(sessions, "one"):
-            sessions.one = requests.Session()
-        visits.append(_visit(sessions.one, url, due_at, kind, resident))
+    async def visit(due_at: float, kind: tuple[str, str], resident: Resident) -> None:
+        visits.append(await _visit(client, due_at, kind, resident))
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    async with asyncio.TaskGroup() as visiting:
         due_at = time.monotonic()
         while not stop.is_set():
             due_at += random.expovariate(rate_per_s)  # people don't come in step
-            time.sleep(max(0.0, due_at - time.monotonic()))
-            pool.submit(visit, due_at, random.choices(kinds, weights)[0], random.choice(residents))
-    results.put(visits)
+            await asyncio.sleep(due_at - time.monotonic())
+            visiting.create_task(visit(due_at, random.choices(kinds, weights)[0], random.choice(residents)))
+    return visits
 
 
-def _visit(session: requests.Session, url: str, due_at: float, kind: tuple[str, str], resident: Resident) -> Visit:
+async def _visit(client: HttpClient, due_at: float, kind: tuple[str, str], resident: Resident) -> Visit:
     method, path = kind
     body = {"PATCH": {"description": f"Since {due_at}"}, "PUT": {"full_name": f"Ann {due_at:.0f}"}}.get(method)
     status, is_well_refused, text = 0, False, ""
     try:
-        answer = session.request(
-            method,
-            f"{url}/api/v1{path.format(id=resident.environment_id)}",
-            json=body,
-            headers={"Authorization": f"Bearer {resident.token}"},
-            timeout=LIMIT_S,
-        )
-        status = answer.status_code
+        async with asyncio.timeout(LIMIT_S):
+            answer = await client.ask(
+                method,
+                f"/api/v1{path.format(id=resident.environment_id)}",
+                {"Authorization": f"Bearer {resident.token}", "Content-Type": "application/json"},
+                b"" if body is None else orjson.dumps(body),
+            )
+        status = answer.status
         if status >= 400:
-            text = answer.text[:300]
+            text = answer.body.decode(errors="replace")[:300]
             is_well_refused = _is_well_refused(answer)
-    except requests.RequestException as error:
+    except FAILED as error:  # TimeoutError is one of them
         text = f"{type(error).__name__}: {error}"[:300]
     return Visit(due_at, time.monotonic() - due_at, f"{method} {path}", status, is_well_refused, text)
 
 
-def _is_well_refused(answer: requests.Response) -> bool:
+def _is_well_refused(answer: Answer) -> bool:
     """503 as the contract wants it (section 2.2)."""
     try:
-        body = answer.json()
+        body = orjson.loads(answer.body)
     except ValueError:
         return False
     return bool(
-        answer.status_code == 503
+        answer.status == 503
         and body.get("code") in ("service_unavailable", "cloud_error")
-        and str(body.get("retry_after")) == answer.headers.get("Retry-After")
+        and str(body.get("retry_after")) == answer.headers.get("retry-after")
     )
