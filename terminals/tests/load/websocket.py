@@ -1,5 +1,4 @@
-"""A WebSocket's client side: the rules of `websockets` on the loop's own callbacks, without its queue and the task that is
-woken for each text."""
+"""A WebSocket's client side: the rules of `websockets` on the loop's own callbacks, and no task woken for each text."""
 
 from __future__ import annotations
 
