@@ -16,7 +16,7 @@ from accounts.services import SignIn
 from conftest import PASSWORD
 from devpocket.middleware import _in_our_shape
 from devpocket.tests import wire
-from templates_catalog.importer import import_templates
+from templates_catalog.tests.catalogue import offer_templates
 
 PATHS = ["/health/live", "/api/v1/health/live", "/api/v1/auth/me", "/api/v1/nothing", "/nothing"]
 
@@ -50,7 +50,7 @@ GET_ROUTES = ["/auth/me", "/auth/profile", "/templates", "/templates/python", "/
 def test_reading_is_the_same_with_and_without_slash(
     ann: SignIn, client_of: Callable[[SignIn], APIClient], route: str
 ) -> None:
-    import_templates()
+    offer_templates()
     client = client_of(ann)
     plain, slashed = client.get(f"/api/v1{route}"), client.get(f"/api/v1{route}/")
     assert plain.status_code == slashed.status_code

@@ -15,7 +15,7 @@ from environments import cloudapi, connections, droplet_watch, provisioner
 from environments.api.serializers import CreateSerializer
 from environments.creation import create_from_request
 from environments.models import Environment
-from templates_catalog.importer import import_templates
+from templates_catalog.tests.catalogue import offer_templates
 
 WAIT_S = 20
 
@@ -28,7 +28,7 @@ def pat(sign_up: Callable[..., SignIn]) -> SignIn:
 
 @pytest.fixture
 def templates(db: None) -> None:
-    import_templates()
+    offer_templates()
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from accounts.models import PlatformKey, User
 from environments.lifecycle import Desired, Phase
 from environments.models import Environment
 from environments.tests.sshd import Machine, Process
-from templates_catalog.importer import import_templates
 from templates_catalog.models import Template
+from templates_catalog.tests.catalogue import offer_templates
 
 
 def home_of(user: User, machine: Machine | None = None, **columns: Any) -> Environment:
     """A row in `running`, all set up. Sync."""
     if not Template.objects.exists():
-        import_templates()
+        offer_templates()
     if machine is not None:
         PlatformKey.objects.filter(pk=user.pk).update(private_key=machine.client_key_text)
         columns = {"host_public_key": machine.host_key.export_public_key().decode(), **columns}

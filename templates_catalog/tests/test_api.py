@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 
 from accounts.services import SignIn
 from devpocket.tests import wire
-from templates_catalog.importer import import_templates
 from templates_catalog.models import Template
+from templates_catalog.tests.catalogue import offer_templates
 from templates_catalog.values import ALIASES
 
 LIST = "/api/v1/templates"
@@ -56,7 +56,7 @@ def names(response: Response) -> list[str]:
 
 
 def test_every_template_that_comes_along_is_shown_in_full(client: APIClient) -> None:
-    import_templates()
+    offer_templates()
     listed = wire.decode(client.get(LIST))
     assert len(listed) == Template.objects.count() > 0
     for template in listed:

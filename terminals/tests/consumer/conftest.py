@@ -16,8 +16,8 @@ from devpocket.testing.layers import layer_aclose
 from environments.models import Environment
 from environments.ssh import SSHPool
 from environments.tests.sshd import Machine, eventually
-from templates_catalog.importer import import_templates
 from templates_catalog.models import Template
+from templates_catalog.tests.catalogue import offer_templates
 from terminals import consumers, numbered, slots
 from terminals.hub import Hub
 from terminals.recorder import recorders_aclose
@@ -82,7 +82,7 @@ async def hub(machine: Machine, layer: Any, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def home(transactional_db: None, ann: SignIn, machine: Machine) -> Environment:
     """Ann's running environment, whose machine is the test's."""
-    import_templates()
+    offer_templates()
     PlatformKey.objects.filter(pk=ann.user.pk).update(private_key=machine.client_key_text)
     return Environment.objects.create(
         owner=ann.user,
