@@ -25,6 +25,22 @@ from terminals.tests.consumer.served import WAIT_S, Socket
 from terminals.tests.test_hub import talk
 
 
+@pytest.fixture(autouse=True)
+def _columns_come_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A socket reads a part of its environment's columns. One more that it used would be a query of its own."""
+    fetched: list[Any] = []
+    refresh = Environment.refresh_from_db
+
+    def noted(row: Environment, *arguments: Any, fields: Any = None, **options: Any) -> None:
+        if fields is not None:
+            fetched.append(fields)
+        refresh(row, *arguments, fields=fields, **options)
+
+    monkeypatch.setattr(Environment, "refresh_from_db", noted)
+    yield
+    assert fetched == []
+
+
 @pytest.fixture
 async def machine(settings: Any) -> AsyncIterator[Machine]:
     async with Machine.start() as running:
