@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from typing import Any
 
-from adrf.routers import SimpleRouter
 from adrf.viewsets import ViewSet
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 
 from devpocket.errors import DomainError
@@ -42,14 +46,37 @@ class ApiMixin:
         return uuid_or_none(names.get("pk")) if below_it else None
 
 
+def _written(response: Any) -> Any:
+    """The answer with its body written here and now: Django would go to the thread once more for it."""
+    if isinstance(response, Response):
+        response.render()
+        response.render = None
+    return response
+
+
 class ApiView(ApiMixin, APIView):
-    """A view whose handlers are plain functions: Django runs them in a thread of their own."""
+    """A view whose handlers are plain functions: Django runs it in the request's thread."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return _written(super().dispatch(request, *args, **kwargs))
 
 
-class AsyncApiViewSet(ApiMixin, ViewSet):
-    """A viewset whose handlers (`alist`, `acreate`, ...) run on the event loop."""
+class ApiViewSet(ApiMixin, ViewSet):
+    """A viewset with handlers (`alist`, `acreate`, ...) that wait for something, which they do on the event loop. Those
+    that don't are plain functions, and run in the request's thread.
+    """
 
     view_is_async = True  # adrf would look through all of the class for it, with every request
+
+    async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if iscoroutinefunction(getattr(self, str(request.method).lower(), None)):
+            return await super().async_dispatch(request, *args, **kwargs)
+        return await _dispatched(self, request, *args, **kwargs)
+
+
+@sync_to_async
+def _dispatched(view: ApiViewSet, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    return _written(view.sync_dispatch(request, *args, **kwargs))
 
 
 class ApiRouter(SimpleRouter):

@@ -9,7 +9,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
 from devpocket import health
-from devpocket.api import AsyncApiViewSet
+from devpocket.api import ApiViewSet
 
 HEALTH, LIVE, READY, CHECK = ["healthy", "unhealthy"], ["alive"], ["ready", "not_ready"], ["ok", "failed"]
 
@@ -31,7 +31,7 @@ class ReadySerializer(serializers.Serializer):
     checks = serializers.DictField(child=serializers.ChoiceField(CHECK))
 
 
-class HealthViewSet(AsyncApiViewSet):
+class HealthViewSet(ApiViewSet):
     authentication_classes: list[type] = []
     permission_classes = [AllowAny]
     throttle_classes = []

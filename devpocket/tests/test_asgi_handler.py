@@ -8,10 +8,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
+from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
-from devpocket.asgi_handler import KeptThreadsHandler
+from accounts.services import SignIn
+from devpocket import asgi_handler
+from devpocket.asgi_handler import KeptThreadsHandler, OneThread
 
 LIMIT_S = 10
 
@@ -71,3 +76,60 @@ async def test_what_a_client_left_behind_holds_up_no_other_request() -> None:
         assert await thread_of(handler)
     finally:
         may_end.set()
+
+
+# --- What each part leaves, and how many there are
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ending", ["answers", "fails", "is left"])
+async def test_a_connection_is_given_back_whatever_becomes_of_the_request(ending: str) -> None:
+    taken: list[tuple[BaseDatabaseWrapper, threading.Thread]] = []
+    began, may_end = threading.Event(), threading.Event()
+
+    def work() -> None:
+        connection.ensure_connection()
+        connection.close_at = 0  # as one of a pool, which is kept no longer than it is needed
+        taken.append((connections["default"], threading.current_thread()))
+        began.set()
+        may_end.wait(LIMIT_S)
+        if ending == "fails":
+            raise ValueError
+
+    asking = asyncio.create_task(thread_of(handler := Handler(work)))
+    await asyncio.to_thread(began.wait, LIMIT_S)
+    wrapper, thread = taken[0]
+    assert wrapper.connection is not None
+    if ending == "is left":
+        asking.cancel()
+    may_end.set()
+    await asyncio.gather(asking, return_exceptions=True)
+    if ending == "answers":
+        await thread_of(handler)  # the same thread's: it does one thing after the other
+        assert taken[1][1] is thread
+    else:
+        await asyncio.to_thread(thread.join, LIMIT_S)
+    assert wrapper.connection is None
+
+
+class CountedThread(OneThread):
+    trips = 0
+
+    def submit(self, *work: Any, **options: Any) -> Any:
+        CountedThread.trips += 1
+        return super().submit(*work, **options)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/api/v1/auth/me", "/api/v1/environments/"])
+async def test_a_request_goes_to_its_thread_once(ann: SignIn, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi_handler, "OneThread", CountedThread)
+    monkeypatch.setattr(CountedThread, "trips", 0)
+    headers = [(b"authorization", f"Bearer {ann.tokens.access}".encode()), (b"host", b"testserver")]
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
+    request = ApplicationCommunicator(KeptThreadsHandler(), scope)  # type: ignore[no-untyped-call]
+    await request.send_input({"type": "http.request"})
+    assert (await request.receive_output(LIMIT_S))["status"] == 200
+    await request.receive_output(LIMIT_S)
+    await request.wait(LIMIT_S)
+    assert CountedThread.trips == 1

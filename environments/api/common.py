@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.plans import plan_limits
-from devpocket.api import AsyncApiViewSet
+from devpocket.api import ApiViewSet
 from devpocket.errors import NotFound
 from environments.api.serializers import shown_to_owner
 from environments.errors import InvalidState
@@ -88,7 +88,7 @@ def acted(request: Request, phase: Phase, message: str | None = None, **more: An
     return Response({"message": message, "status": status_for(request, phase), "phase": str(phase), **more})
 
 
-class EnvironmentsViewSet(AsyncApiViewSet):
+class EnvironmentsViewSet(ApiViewSet):
     """Answers differ by who wants full statuses; and OPTIONS too knows only the caller's own environments."""
 
     def handle_exception(self, error: Exception) -> Response:

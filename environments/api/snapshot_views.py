@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from asgiref.sync import sync_to_async
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -23,12 +21,9 @@ from environments.selectors import get_environment, get_snapshot, snapshots_of
 class SnapshotViewSet(EnvironmentsViewSet):
     @paged("snapshots")
     @extend_schema(responses=SnapshotSerializer(many=True))
-    async def alist(self, request: Request, pk: str) -> Response:
+    def list(self, request: Request, pk: str) -> Response:
         """The environment's snapshots, newest first."""
-        return await sync_to_async(self._list)(request, parse_id(pk))
-
-    def _list(self, request: Request, environment_id: UUID) -> Response:
-        rows = snapshots_of(environment_id, owner_id=request.user.pk)
+        rows = snapshots_of(parse_id(pk), owner_id=request.user.pk)
         page = Page(request)
         found, total = page.cut(rows)
         return page.response(list(SnapshotSerializer(found, many=True).data), total, plural="snapshots")
@@ -37,14 +32,12 @@ class SnapshotViewSet(EnvironmentsViewSet):
     @extend_schema(
         request=CreateSnapshotSerializer, responses={201: SnapshotSerializer}, parameters=[location_of("snapshot")]
     )
-    async def acreate(self, request: Request, pk: str) -> Response:
+    def create(self, request: Request, pk: str) -> Response:
         """Copy the disk.
 
         Of a running or stopped machine, which goes on with its work; `pending` until the cloud has it.
         """
-        return await sync_to_async(self._create)(request, parse_id(pk))
-
-    def _create(self, request: Request, environment_id: UUID) -> Response:
+        environment_id = parse_id(pk)
         get_environment(environment_id, owner_id=request.user.pk)
         form = CreateSnapshotSerializer(data=request.data)
         form.is_valid(raise_exception=True)
@@ -58,17 +51,15 @@ class SnapshotViewSet(EnvironmentsViewSet):
         return Response(SnapshotSerializer(snapshot).data, status=201, headers={"Location": location})
 
     @extend_schema(responses=SnapshotSerializer)
-    async def aretrieve(self, request: Request, pk: str, sid: str) -> Response:
+    def retrieve(self, request: Request, pk: str, sid: str) -> Response:
         """One snapshot."""
-        snapshot = await sync_to_async(get_snapshot)(
-            parse_id(sid), environment_id=parse_id(pk), owner_id=request.user.pk
-        )
+        snapshot = get_snapshot(parse_id(sid), environment_id=parse_id(pk), owner_id=request.user.pk)
         return Response(SnapshotSerializer(snapshot).data)
 
     @extend_schema(responses={204: None})
-    async def adestroy(self, request: Request, pk: str, sid: str) -> Response:
+    def destroy(self, request: Request, pk: str, sid: str) -> Response:
         """Delete a snapshot. It is gone at once; the cloud's copy follows."""
-        await sync_to_async(snapshots.snapshot_delete)(
+        snapshots.snapshot_delete(
             environment_id=parse_id(pk), snapshot_id=parse_id(sid), owner_id=request.user.pk, actor_id=request.user.pk
         )
         return Response(status=204)

@@ -1,11 +1,10 @@
-"""Environments over HTTP (contract section 5). Async: the row is written in a thread, the provisioner does the rest."""
+"""Environments over HTTP (contract section 5). Writing the row is all there is to it: the provisioner does the rest."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -55,15 +54,12 @@ class EnvironmentViewSet(EnvironmentsViewSet):
     lookup_value_regex = "[^/]+"
 
     def get_throttles(self) -> list[BaseThrottle]:
-        return [*super().get_throttles(), *([CreateBucket()] if self.action == "acreate" else [])]
+        return [*super().get_throttles(), *([CreateBucket()] if self.action == "create" else [])]
 
     @paged("environments")
     @extend_schema(responses=EnvironmentSerializer(many=True), parameters=FILTERS)
-    async def alist(self, request: Request) -> Response:
+    def list(self, request: Request) -> Response:
         """The caller's environments, newest first. Those that were deleted only on demand."""
-        return await sync_to_async(self._list)(request)
-
-    def _list(self, request: Request) -> Response:
         page = Page(request)
         environments, total = page.cut(filtered(request.query_params, request.user.pk))
         return page.response(shown(request, *environments), total, plural="environments")
@@ -77,14 +73,11 @@ class EnvironmentViewSet(EnvironmentsViewSet):
             OpenApiExample("The least", value={"name": "My Project", "template_id": "python"}, request_only=True)
         ],
     )
-    async def acreate(self, request: Request) -> Response:
+    def create(self, request: Request) -> Response:
         """Create an environment.
 
         Answers at once; the machine comes up behind it. With an `Idempotency-Key` it may be repeated for a day.
         """
-        return await sync_to_async(self._create)(request)
-
-    def _create(self, request: Request) -> Response:
         check_may_create(request.user)
         repeatable = keys.read_repeatable(request)
         # First of all: what has become of its template, or of the limit, is no matter of a request that was answered.
@@ -108,24 +101,21 @@ class EnvironmentViewSet(EnvironmentsViewSet):
         return Response(answer, status=201, headers=headers)
 
     @extend_schema(responses=EnvironmentSerializer)
-    async def aretrieve(self, request: Request, pk: str) -> Response:
+    def retrieve(self, request: Request, pk: str) -> Response:
         """One environment. Clients that show a set-up ask again every few seconds, or listen to its WebSockets."""
-        return await sync_to_async(self._retrieve)(request, parse_id(pk))
-
-    def _retrieve(self, request: Request, environment_id: UUID) -> Response:
-        return Response(shown(request, get_environment(environment_id, owner_id=request.user.pk))[0])
+        return Response(shown(request, get_environment(parse_id(pk), owner_id=request.user.pk))[0])
 
     @refuses(NameTaken, ResizeRequired, SizeNotAllowed)
     @extend_schema(request=PutSerializer, responses=EnvironmentSerializer, parameters=[APPLIES])
-    async def aupdate(self, request: Request, pk: str) -> Response:
+    def update(self, request: Request, pk: str) -> Response:
         """Changes what is given; `environment_variables` replaces the whole map."""
-        return await sync_to_async(self._update)(request, parse_id(pk), PutSerializer)
+        return self._update(request, parse_id(pk), PutSerializer)
 
     @refuses(NameTaken, ResizeRequired, SizeNotAllowed)
     @extend_schema(request=PatchSerializer, responses=EnvironmentSerializer, parameters=[APPLIES])
-    async def partial_aupdate(self, request: Request, pk: str) -> Response:
+    def partial_update(self, request: Request, pk: str) -> Response:
         """Changes what is given; of `environment_variables` only those named, and null removes one."""
-        return await sync_to_async(self._update)(request, parse_id(pk), PatchSerializer)
+        return self._update(request, parse_id(pk), PatchSerializer)
 
     def _update(self, request: Request, environment_id: UUID, serializer: type[PutSerializer]) -> Response:
         environment = get_environment(environment_id, owner_id=request.user.pk)
@@ -138,12 +128,12 @@ class EnvironmentViewSet(EnvironmentsViewSet):
         return Response(shown(request, environment)[0], headers={"X-Applies": "next-shell"})
 
     @extend_schema(responses={204: None})
-    async def adestroy(self, request: Request, pk: str) -> Response:
+    def destroy(self, request: Request, pk: str) -> Response:
         """Delete an environment.
 
         In every phase; from now on its id is unknown, and all it has at the cloud is destroyed.
         """
-        await sync_to_async(services.environment_act)(
+        services.environment_act(
             environment_id=parse_id(pk), owner_id=request.user.pk, action="delete", actor_id=request.user.pk
         )
         return Response(status=204)
@@ -152,12 +142,9 @@ class EnvironmentViewSet(EnvironmentsViewSet):
 class EventViewSet(EnvironmentsViewSet):
     @paged("events")
     @extend_schema(responses=EventSerializer(many=True))
-    async def alist(self, request: Request, pk: str) -> Response:
+    def list(self, request: Request, pk: str) -> Response:
         """What happened to the environment, oldest first."""
-        return await sync_to_async(self._list)(request, parse_id(pk))
-
-    def _list(self, request: Request, environment_id: UUID) -> Response:
-        rows = events_of(environment_id, owner_id=request.user.pk)
+        rows = events_of(parse_id(pk), owner_id=request.user.pk)
         page = Page(request)
         events, total = page.cut(rows)
         told = EventSerializer(events, many=True, context={"owner_id": request.user.pk}).data

@@ -16,7 +16,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from devpocket.api import AsyncApiViewSet
+from devpocket.api import ApiViewSet
 from devpocket.errors import NotFound
 from devpocket.openapi import paged, refuses
 from devpocket.paging import Page
@@ -57,14 +57,11 @@ class Chunks:
             yield chunk
 
 
-class RecordingViewSet(AsyncApiViewSet):
+class RecordingViewSet(ApiViewSet):
     @paged("recordings")
     @extend_schema(responses=RecordingSerializer(many=True), parameters=[RecordingsQuery])
-    async def alist(self, request: Request) -> Response:
+    def list(self, request: Request) -> Response:
         """The caller's recordings, newest first."""
-        return await sync_to_async(self._list)(request)
-
-    def _list(self, request: Request) -> Response:
         query = RecordingsQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         rows = recordings.recordings_of(request.user.pk).filter(**query.validated_data)
@@ -73,18 +70,18 @@ class RecordingViewSet(AsyncApiViewSet):
         return page.response(list(RecordingSerializer(found, many=True).data), total, plural="recordings")
 
     @extend_schema(responses=RecordingSerializer)
-    async def aretrieve(self, request: Request, pk: str) -> Response:
+    def retrieve(self, request: Request, pk: str) -> Response:
         """One recording."""
-        recording = await sync_to_async(recordings.get_recording)(parse_id(pk), owner_id=request.user.pk)
+        recording = recordings.get_recording(parse_id(pk), owner_id=request.user.pk)
         return Response(RecordingSerializer(recording).data)
 
     @extend_schema(responses={204: None})
-    async def adestroy(self, request: Request, pk: str) -> Response:
+    def destroy(self, request: Request, pk: str) -> Response:
         """Delete a recording, with its file.
 
         A terminal that is being recorded goes on; its recording ends within half a minute.
         """
-        await sync_to_async(recordings.recording_delete)(recording_id=parse_id(pk), owner_id=request.user.pk)
+        recordings.recording_delete(recording_id=parse_id(pk), owner_id=request.user.pk)
         return Response(status=204)
 
     @refuses(InvalidState)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
-from asgiref.sync import sync_to_async
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -83,23 +80,17 @@ class CreatedShareSerializer(ShareSerializer):
 class ShareViewSet(EnvironmentsViewSet):
     @paged("terminal_shares")
     @extend_schema(responses=ShareSerializer(many=True))
-    async def alist(self, request: Request, pk: str) -> Response:
+    def list(self, request: Request, pk: str) -> Response:
         """The environment's guest links, newest first; also those that ended in the last week."""
-        return await sync_to_async(self._list)(request, parse_id(pk))
-
-    def _list(self, request: Request, environment_id: UUID) -> Response:
-        rows = shares.shares_of(get_environment(environment_id, owner_id=request.user.pk))
+        rows = shares.shares_of(get_environment(parse_id(pk), owner_id=request.user.pk))
         page = Page(request)
         found, total = page.cut(rows)
         return page.response(list(ShareSerializer(found, many=True).data), total, plural="terminal_shares")
 
     @extend_schema(request=CreateShareSerializer, responses={201: CreatedShareSerializer})
-    async def acreate(self, request: Request, pk: str) -> Response:
+    def create(self, request: Request, pk: str) -> Response:
         """Create a link for a guest, who needs no account. In every phase: it opens a terminal once there is one."""
-        return await sync_to_async(self._create)(request, parse_id(pk))
-
-    def _create(self, request: Request, environment_id: UUID) -> Response:
-        environment = get_environment(environment_id, owner_id=request.user.pk)
+        environment = get_environment(parse_id(pk), owner_id=request.user.pk)
         form = CreateShareSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         asked = form.validated_data
@@ -114,9 +105,9 @@ class ShareViewSet(EnvironmentsViewSet):
         return Response({**shown, "token": token, "url": shares.share_url(share, token)}, status=201)
 
     @extend_schema(responses={204: None})
-    async def adestroy(self, request: Request, pk: str, sid: str) -> Response:
+    def destroy(self, request: Request, pk: str, sid: str) -> Response:
         """End a guest link now, with the sockets that it opened."""
-        await sync_to_async(shares.share_revoke)(
+        shares.share_revoke(
             share_id=parse_id(sid), environment_id=parse_id(pk), owner_id=request.user.pk, actor_id=request.user.pk
         )
         return Response(status=204)

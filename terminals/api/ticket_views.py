@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from asgiref.sync import sync_to_async
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from devpocket.api import AsyncApiViewSet
+from devpocket.api import ApiViewSet
 from terminals.tickets import TICKET_LIFE_S, ticket_issue
 
 
@@ -19,9 +18,9 @@ class TicketSerializer(serializers.Serializer):
     expires_in = serializers.IntegerField()
 
 
-class TicketViewSet(AsyncApiViewSet):
+class TicketViewSet(ApiViewSet):
     @extend_schema(request=None, responses={201: TicketSerializer})
-    async def acreate(self, request: Request) -> Response:
+    def create(self, request: Request) -> Response:
         """Get a ticket for `?ticket=` of a WebSocket: it opens one, soon, as the access token of this request would."""
-        ticket = await sync_to_async(ticket_issue)(session_id=request.auth.pk)
+        ticket = ticket_issue(session_id=request.auth.pk)
         return Response({"ticket": ticket, "expires_in": TICKET_LIFE_S}, status=201)
