@@ -155,6 +155,13 @@ class Server:
         """Start again on the same port, after `process.stop()` or `process.kill()`."""
         self.process = self._launch(self.url.rpartition(":")[2])
 
+    def replace(self, port: int) -> Process:
+        """Start another process of its kind on `port` and go on with that; the one before is its caller's to stop."""
+        before = self.process
+        self.process = self._launch(str(port))
+        self.url = self._url()
+        return before
+
     def sign_up(self, username: str) -> str:
         """Register; the access token."""
         body = {"username": username, "email": f"{username}@example.org", "password": "Correct-Horse-7"}

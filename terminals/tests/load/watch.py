@@ -43,7 +43,7 @@ class Watch:
             **servers,
             "PostgreSQL": _with_children(world.postgres.pid),
             "Redis": [world.redis.pid],
-            "nginx": _with_children(world.nginx_pid),
+            "nginx": _with_children(world.proxy.pid),
             "machines' sshd": [world.cloud.process.pid],
             "typists": [os.getpid()],
             "visitors": [self.visitors_pid],

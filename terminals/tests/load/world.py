@@ -6,10 +6,11 @@ import asyncio
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from terminals.tests.load.visitors import Resident
 SETTLERS = 6  # who sign up at the same time
 PROCESSES = 2
 START_LIMIT_S = 15
-# A process that restarts refuses connections, and the next one is asked at once (docs/operations.md).
+# Where no process listens the next one is asked at once (docs/operations.md). As deploy/nginx-upstream.conf.
 NGINX = """
 daemon off; worker_processes 1; worker_rlimit_nofile 16384; pid {directory}/nginx.pid;
 error_log {directory}/nginx.log warn;
@@ -33,7 +34,7 @@ events {{ worker_connections 8192; }}
 http {{
     access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
-    upstream servers {{ {servers} }}
+    upstream servers {{ least_conn; {servers} }}
     map $http_upgrade $connection_header {{ default upgrade; '' ''; }}
     server {{
         listen 127.0.0.1:{port};
@@ -48,21 +49,70 @@ http {{
 """
 
 
+class Proxy:
+    """nginx before the servers. `pid`: of its master process."""
+
+    def __init__(self, directory: Path, server_urls: list[str]) -> None:
+        self._directory, self._port = directory, stores.free_port()
+        self._config = directory / "nginx.conf"
+        self._write(server_urls)
+        program = _nginx()
+        assert program is not None
+        self._process = subprocess.Popen([program, "-p", directory, "-c", self._config], stdin=subprocess.DEVNULL)
+        self.pid, self.url = self._process.pid, f"http://127.0.0.1:{self._port}"
+
+    @classmethod
+    @contextmanager
+    def started(cls, directory: Path, server_urls: list[str]) -> Iterator[Proxy]:
+        proxy = cls(directory, server_urls)
+        try:
+            proxy._wait()
+            yield proxy
+        finally:
+            proxy._process.terminate()
+            proxy._process.wait(START_LIMIT_S)
+
+    def _wait(self) -> None:
+        give_up_at = time.monotonic() + START_LIMIT_S
+        while True:
+            try:
+                return socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
+            except OSError:
+                if time.monotonic() > give_up_at or self._process.poll() is not None:
+                    raise
+                time.sleep(0.05)
+
+    def _write(self, server_urls: list[str]) -> None:
+        servers = " ".join(f"server {url.removeprefix('http://')} max_fails=0;" for url in server_urls)
+        self._config.write_text(NGINX.format(directory=self._directory, servers=servers, port=self._port))
+
+    def set_servers(self, server_urls: list[str]) -> None:
+        """From now on; connections that are open stay where they are."""
+        self._write(server_urls)
+        self._process.send_signal(signal.SIGHUP)
+
+
 class Missing(Exception):
     """Says what has to be installed."""
 
 
 @dataclass
 class World:
-    """`url`, `ws_url`: of the proxy. `cloud_is_up`: set False, and the cloud's API can't be reached."""
+    """`url`, `ws_url`: of the proxy. `cloud_is_up`: set False, and the cloud's API can't be reached. `free_port`: where
+    the next process begins.
+    """
 
     postgres: stores.Store
     redis: stores.Store
     cloud: LocalCloud
     servers: list[Server]
-    nginx_pid: int
-    url: str
+    proxy: Proxy
+    free_port: int
     cloud_is_up: bool = True
+
+    @property
+    def url(self) -> str:
+        return self.proxy.url
 
     @property
     def ws_url(self) -> str:
@@ -83,15 +133,18 @@ class World:
         return residents
 
     def restart_all(self) -> list[float]:
-        """One server process after another is told to stop and started again; how long each took to stop, in s."""
+        """As deploy/rolling-restart: one server process after another is replaced; how long each took to stop, in s."""
         took_s = []
         for server in self.servers:
+            port = int(server.url.rpartition(":")[2])
+            old = server.replace(self.free_port)
+            self.proxy.set_servers([server.url for server in self.servers])
             began = time.monotonic()
-            status = server.process.stop(limit_s=40)
+            status = old.stop(limit_s=40)
             took_s.append(time.monotonic() - began)
             if status != 0:
                 raise RuntimeError(f"a server ended with status {status}")
-            server.restart()
+            self.free_port = port
         return took_s
 
 
@@ -150,8 +203,8 @@ async def world(directory: Path, **settings: str) -> AsyncIterator[World]:
             for place in places[1:]:
                 servers.append(other := await asyncio.to_thread(servers[0].sibling, place))
                 stack.callback(lambda other=other: other.process.stop(limit_s=40))
-            nginx_pid, url = stack.enter_context(_proxy(directory, [server.url for server in servers]))
-            state["world"] = World(postgres, redis, cloud, servers, nginx_pid, url)
+            proxy = stack.enter_context(Proxy.started(directory, [server.url for server in servers]))
+            state["world"] = World(postgres, redis, cloud, servers, proxy, stores.free_port())
             yield state["world"]
 
 
@@ -167,27 +220,3 @@ def _environment(**variables: str) -> Any:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _proxy(directory: Path, urls: list[str]) -> Any:
-    """nginx before them: its process id, and its URL."""
-    program, port, config = _nginx(), stores.free_port(), directory / "nginx.conf"
-    assert program is not None
-    lines = " ".join(f"server {url.removeprefix('http://')} max_fails=0;" for url in urls)
-    config.write_text(NGINX.format(directory=directory, servers=lines, port=port))
-    child = subprocess.Popen([program, "-p", str(directory), "-c", str(config)], stdin=subprocess.DEVNULL)
-    try:
-        give_up_at = time.monotonic() + START_LIMIT_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                if time.monotonic() > give_up_at or child.poll() is not None:
-                    raise
-                time.sleep(0.05)
-        yield child.pid, f"http://127.0.0.1:{port}"
-    finally:
-        child.terminate()
-        child.wait(START_LIMIT_S)
