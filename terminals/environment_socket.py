@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from devpocket.nudges import environment_group, session_group, share_group
+from environments.lifecycle import Phase
 from environments.services import activity_record
 from environments.ssh import Target
 from terminals import access, frames
@@ -26,7 +27,6 @@ class EnvironmentSocket(ClientSocket[Standing]):
     __slots__ = ("access", "is_activity_new", "noted_at")
 
     kind: ClassVar[OpenTerminal.Kind]
-    admits_guests: ClassVar[bool] = False
 
     access: Access
 
@@ -62,10 +62,6 @@ class EnvironmentSocket(ClientSocket[Standing]):
     async def admit(self) -> tuple[Standing, Target | None]:
         """Let it in, with how its environment is; and how to reach the machine, if it runs. Raises: Refused."""
         standing, target = await self.let_in(self._sign_on)
-        if not standing.is_admitted:
-            raise Refused(*self._why_not())
-        if not self.may_stay(standing):
-            raise Refused(*access.NOT_RUNNING)
         share = self.access.share
         self.lines.opened(
             user_id=self.access.owner_id if share is None else None,
@@ -74,9 +70,8 @@ class EnvironmentSocket(ClientSocket[Standing]):
         )
         return standing, target
 
-    def identify(self) -> str:
+    def identify(self) -> None:
         self.access = check_access(self.handshake, admits_guests=self.admits_guests)
-        return self.access.counts_as
 
     def groups(self) -> list[str]:
         who = self.access
@@ -86,8 +81,15 @@ class EnvironmentSocket(ClientSocket[Standing]):
 
     def _sign_on(self) -> tuple[Standing, Target | None]:
         standing = look_again(self.access)
-        if not standing.is_admitted or not self.may_stay(standing):
-            return standing, None
+        environment = standing.environment
+        if not standing.is_admitted:
+            raise Refused(*(access.AUTHENTICATION_FAILED if self.access.share is None else access.SHARE_ENDED))
+        if environment is None or environment.phase == Phase.TERMINATED:
+            raise Refused(*access.ENVIRONMENT_NOT_FOUND)
+        self.take_slot(self.access.counts_as)
+        if not self.may_stay(standing):
+            raise Refused(*access.NOT_RUNNING)
+        self.access = self.access.let_in(environment)
         terminal_opened(
             channel_name=self.channel_name,
             kind=self.kind,

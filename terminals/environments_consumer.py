@@ -42,20 +42,23 @@ class EnvironmentsConsumer(ClientSocket[list[Shown] | None]):
 
     # --- Getting in
 
-    def identify(self) -> str:
-        session = check_sign_in(self.handshake)
-        self.owner_id, self.session_id = session.user_id, session.pk
-        return f"{KIND}.{self.owner_id}"
+    def identify(self) -> None:
+        self.session_id, self.owner_id = check_sign_in(self.handshake)
 
     def groups(self) -> list[str]:
         return [owner_group(self.owner_id), session_group(self.session_id)]
 
+    def _sign_on(self) -> list[Shown]:
+        found = self.look()
+        if found is None:
+            raise Refused(*access.AUTHENTICATION_FAILED)
+        self.take_slot(f"{KIND}.{self.owner_id}")
+        return found
+
     async def serve(self, welcome_by: float) -> None:
         """Admit the client, tell it of all environments, and then of those that are news."""
         try:
-            environments = await self.let_in(self.look)
-            if environments is None:
-                raise Refused(*access.SESSION_REVOKED)
+            environments = await self.let_in(self._sign_on)
         except Refused as refused:
             return await self.refuse(refused)
         _open_here.add(self.channel_name)

@@ -54,6 +54,7 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
     __slots__ = ("allowance", "groups_joined", "handshake", "is_joined", "may_read", "news", "reply")
 
     kind: ClassVar[str]
+    admits_guests: ClassVar[bool] = False
     gather_s: ClassVar[float] = 0.0  # after a nudge, before the look: a burst of them costs one
     too_many: ClassVar[tuple[str, str, str]] = access.TOO_MANY_CONNECTIONS
 
@@ -93,8 +94,8 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
         """Wait until what the last message asked for is done."""
 
     @abstractmethod
-    def identify(self) -> str:
-        """Sync: who it is, by the handshake, and whose connections this one is counted with. Raises: Refused."""
+    def identify(self) -> None:
+        """Sync: who it is, by the handshake. Raises: Refused."""
 
     @abstractmethod
     def groups(self) -> list[str]:
@@ -241,10 +242,16 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
         await self.finish(refused.close_code, refused.reason, frames.error(refused.code, refused.message, **more))
 
     async def let_in(self, sign_on: Callable[[], Given]) -> Given:
-        """The checks, in the contract's order (9.1); then what `sign_on`, sync, gives. Raises: Refused."""
+        """Who it is; then what `sign_on`, sync, gives, once it has checked the rest in the contract's order (9.1) and
+        taken the slot. Raises: Refused.
+        """
         try:
             async with asyncio.timeout(AUTHENTICATION_LIMIT_S):
-                await database_sync_to_async(self._check)()
+                if access.asks_nobody(self.handshake, admits_guests=self.admits_guests):
+                    self.identify()
+                else:
+                    await database_sync_to_async(self.identify)()
+                self.handshake = self.handshake.without_credentials()  # nor are they kept for as long as it is open
                 # Before looking, so that no change falls in between.
                 self.groups_joined = self.groups()
                 await self._join()
@@ -253,9 +260,8 @@ class ClientSocket(LivingSocket, ABC, Generic[Found]):
             log.exception("socket_not_admitted")
             raise TryAgain from error
 
-    def _check(self) -> None:
-        counts_as = self.identify()
-        self.handshake = self.handshake.without_credentials()  # nor are they kept for as long as it is open
+    def take_slot(self, counts_as: str) -> None:
+        """Sync. `counts_as`: whose connections this one is counted with. Raises: Refused."""
         if not slots.slot_take(counts_as, self.channel_name):
             raise Refused(*self.too_many)
 

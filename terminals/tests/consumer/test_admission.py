@@ -6,11 +6,18 @@ import asyncio
 from typing import Any
 
 import pytest
+from channels.db import database_sync_to_async
 from django.core.cache import cache
 
-from accounts.services import SignIn
+from accounts.models import User
+from accounts.services import SignIn, session_logout
+from accounts.tests.rows import environment
+from environments.idle import find_warned_stop
+from environments.models import Environment
 from environments.tests.sshd import eventually
-from terminals import consumers, slots
+from terminals import access, consumers, frames, slots
+from terminals.handshake import Handshake
+from terminals.tests.consumer.served import change
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,6 +64,45 @@ def test_a_slot_is_its_holders_alone(ann: SignIn, settings: Any) -> None:
     slots.slot_free("two")
     assert cache.get(second) == "elsewhere"
     slots.slot_free("three")
+
+
+async def test_the_checks_have_an_order(at: Any, ann: SignIn, ben: SignIn, home: Environment, settings: Any) -> None:
+    """Contract 9.1: token, user, environment, connections, phase."""
+    settings.WS_CONNECTIONS_PER_USER = 1
+    await change(home, phase="stopped")
+    assert await refusal(at()) == "environment_not_running"
+    for user in (ann.user, ben.user):
+        assert slots.slot_take(str(user.pk), f"of {user}")
+    assert await refusal(at()) == "too_many_connections"
+    assert await refusal(at(token=ben.tokens.access)) == "environment_not_found"
+    await database_sync_to_async(session_logout)(session=ann.session)
+    await database_sync_to_async(User.objects.filter(pk=ben.user.pk).update)(is_active=False)
+    assert await refusal(at()) == "authentication_failed"
+    assert await refusal(at(token=ben.tokens.access)) == "authentication_failed"
+    for user in (ann.user, ben.user):
+        slots.slot_free(f"of {user}")
+
+
+async def refusal(served: Any) -> str:
+    async with served as socket:
+        assert (await socket.until_closed())[0] == 1008
+        assert socket.types == ["error"]
+        return str(socket.sent[0]["code"])
+
+
+def test_who_has_a_token_is_let_in_with_one_query(ann: SignIn, django_assert_num_queries: Any) -> None:
+    """And what clients are told of the environment needs no other."""
+    home = environment(ann, installation_completed=True, droplet_id=1, droplet_ip="127.0.0.1")
+    with django_assert_num_queries(0):
+        found = access.check_access(Handshake(str(home.pk), token=ann.tokens.access), admits_guests=True)
+    with django_assert_num_queries(1):
+        standing = access.look_again(found)
+        assert standing.is_admitted
+        assert standing.environment is not None
+        assert found.let_in(standing.environment).environment_name == home.name
+        assert frames.welcome(standing.environment, session="s", stream=None)
+        assert frames.status_update(standing.environment)
+        assert find_warned_stop(standing.environment) is None
 
 
 async def test_a_slot_is_free_before_all_else_is_cleaned_up(

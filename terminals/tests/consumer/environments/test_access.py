@@ -130,7 +130,7 @@ async def test_one_that_is_revoked_while_it_is_let_in(at: Any, ann: SignIn, monk
     monkeypatch.setattr(slots, "slot_take", slowly)
     async with at() as socket:
         assert await socket.until_closed() == (1008, "Session revoked")
-        assert socket.types == ["error"]
+        assert socket.types == ["welcome", "error"]
 
 
 async def test_a_user_who_is_disabled_is_cut_off(at: Any, ann: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:

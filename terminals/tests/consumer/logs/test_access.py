@@ -48,19 +48,6 @@ async def test_deleting_ends_it(at: Any, home: Environment) -> None:
         assert (socket.sent[-1]["type"], socket.sent[-1]["status"]) == ("status_update", "terminated")
 
 
-async def test_deleted_between_the_checks(at: Any, home: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    slot_take = slots.slot_take
-
-    def slowly(*arguments: Any) -> Any:
-        Environment.objects.filter(pk=home.pk).update(phase=Phase.TERMINATED)
-        return slot_take(*arguments)
-
-    monkeypatch.setattr(slots, "slot_take", slowly)
-    async with at() as socket:
-        assert await socket.until_closed() == (1008, "Environment not running")
-        assert socket.types == ["error"]
-
-
 async def test_only_its_owner_may(at: Any, home: Environment, ben: SignIn) -> None:
     for token, code, reason in (
         (ben.tokens.access, "environment_not_found", "Environment not found"),
