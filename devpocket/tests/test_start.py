@@ -54,6 +54,10 @@ def test_a_port_in_use_is_one_clear_line() -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_runserver_is_the_one_that_serves_asgi() -> None:
+    assert "daphne" in manage("runserver", "--help").stdout
+
+
 def test_develop_wants_debug() -> None:
     result = manage("develop")
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
