@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, UUIDField
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -14,7 +14,17 @@ from accounts.errors import TokenExpired, TokenInvalid
 from accounts.models import PlatformKey, Session, SSHKey, User
 from accounts.plans import plan_limits
 from accounts.tokens import AccessToken, RefreshJWT, parse_token
+from devpocket.fixed_query import FixedQuery, Given
 from devpocket.rows import find_one
+
+# What every request begins with.
+_session_of = FixedQuery(
+    lambda: (
+        Session.objects.select_related("user")
+        .filter(pk=Given("session_id", UUIDField()), user_id=Given("user_id", UUIDField()))
+        .order_by()
+    )
+)
 
 
 def get_session_by_access_token(raw: str) -> Session:
@@ -23,8 +33,7 @@ def get_session_by_access_token(raw: str) -> Session:
     Raises: TokenInvalid, TokenExpired.
     """
     claims = parse_token(AccessToken, raw)
-    rows = Session.objects.select_related("user").filter(pk=claims.session_id, user_id=claims.user_id)
-    session = find_one(rows)
+    session = next(iter(_session_of(session_id=claims.session_id, user_id=claims.user_id)), None)
     if session is None or session.revoked_at is not None or not session.user.is_active:
         raise TokenInvalid("Your sign-in is not valid any more. Please sign in again.")
     return session

@@ -5,12 +5,25 @@ A field of a request takes its own JSON type only: DRF would make texts of numbe
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from rest_framework import serializers
 
 from devpocket.times import time_text
+
+
+@cache
+def writer(serializer: type[serializers.BaseSerializer], **context: Hashable) -> Callable[[Any], dict[str, Any]]:
+    """What makes an answer's object of a row: the serializer's `to_representation`, in this context.
+
+    One for all requests, and threads: DRF copies each field for each serializer, which takes longer than to show a row.
+    So a context is of what has few values, and never of whoever asks.
+    """
+    found: Callable[[Any], dict[str, Any]] = serializer(context=context).to_representation
+    return found
 
 
 class TextField(serializers.CharField):

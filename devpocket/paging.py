@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from devpocket.errors import InvalidInput
+from devpocket.fixed_query import FixedRows
 
 LIMIT_DEFAULT, LIMIT_MAX = 100, 200
 FLAGS = {"true": True, "1": True, "false": False, "0": False, "": False}
@@ -48,7 +49,7 @@ class Page:
         self.offset = _whole_number(request, "offset", 0, 0, None)
         self.is_wrapped = flag(request.query_params, "envelope")
 
-    def cut(self, rows: QuerySet[Any]) -> tuple[list[Any], int]:
+    def cut(self, rows: QuerySet[Any] | FixedRows[Any]) -> tuple[list[Any], int]:
         """The page's rows, and how many there are in all."""
         cut = list(rows[self.offset : self.offset + self.limit])
         is_all = self.offset == 0 and len(cut) < self.limit

@@ -20,6 +20,12 @@ class _Client(django_redis.RedisCacheClient):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._client = _Redis
+        self._clients: dict[Any, _Redis] = {}
+
+    def get_client(self, key: Any = None, *, write: bool = False) -> _Redis:
+        """The same for all threads, as redis-py's may be: to make one takes as long as to ask Redis."""
+        pool = self._get_connection_pool(write)
+        return self._clients.get(pool) or self._clients.setdefault(pool, self._client(connection_pool=pool))
 
 
 class CountingRedisCache(django_redis.RedisCache):

@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, UUIDField
 from django.utils import timezone
 
 from accounts.selectors import authorized_keys
 from devpocket.errors import NotFound
+from devpocket.fixed_query import FixedQuery, Given
 from devpocket.rows import find_one
 from environments.cloud_init import MachineSpec
 from environments.lifecycle import COMPAT_STATUS, Phase, Status
@@ -19,16 +20,26 @@ from environments.models import Environment, EnvironmentEvent, Snapshot
 from environments.set_up.steps import recipe_of
 
 
-def environments_of(owner_id: UUID, *, with_terminated: bool = False) -> QuerySet[Environment]:
+def environments_of(owner_id: UUID | Given, *, with_terminated: bool = False) -> QuerySet[Environment]:
     """Newest first."""
     rows = Environment.objects.filter(owner_id=owner_id).select_related("template").defer("host_private_key")
     rows = rows.order_by("-created_at", "-pk")  # one order for all pages, also of those made at the same time
     return rows if with_terminated else rows.exclude(phase=Phase.TERMINATED)
 
 
+def _own() -> QuerySet[Environment]:
+    return environments_of(Given("owner_id", UUIDField()))
+
+
+# The same as they are mostly asked for: all, one, and how many.
+own_environments = FixedQuery(_own)
+_own_environment = FixedQuery(lambda: _own().filter(pk=Given("environment_id", UUIDField())).order_by())
+_own_ids = FixedQuery(lambda: _own().select_related(None).order_by().only("pk"))
+
+
 def get_environment(environment_id: UUID, *, owner_id: UUID) -> Environment:
     """Raises: NotFound."""
-    environment = find_one(environments_of(owner_id).filter(pk=environment_id))
+    environment = next(iter(_own_environment(owner_id=owner_id, environment_id=environment_id)), None)
     if environment is None:
         raise NotFound("There is no such environment.")
     return environment
@@ -64,7 +75,7 @@ def get_snapshot(snapshot_id: UUID, *, environment_id: UUID, owner_id: UUID) -> 
 
 def environment_count(owner_id: UUID) -> int:
     """How many count against the owner's limit."""
-    return Environment.objects.filter(owner_id=owner_id).exclude(phase=Phase.TERMINATED).count()
+    return _own_ids(owner_id=owner_id).count()
 
 
 def environments_by_phase() -> dict[str, int]:

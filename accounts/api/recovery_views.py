@@ -19,6 +19,7 @@ from accounts.api.serializers import (
     ResetSerializer,
     UserSerializer,
     VerifyEmailSerializer,
+    shown_user,
     token_pair,
 )
 from accounts.api.views import OpenView, device_of
@@ -51,7 +52,7 @@ class VerifyEmailView(SignedInOrNot):
             user=request.user if request.user.is_authenticated else None,
             email=form.validated_data.get("email"),
         )
-        return Response({"message": "Your email address is verified.", "user": UserSerializer(user).data})
+        return Response({"message": "Your email address is verified.", "user": shown_user(user)})
 
 
 class ResendVerificationView(SignedInOrNot):

@@ -14,7 +14,7 @@ from accounts.models import Plan, Session, SSHKey, User
 from accounts.passwords import check_password_strength
 from accounts.selectors import environment_count, is_known_region
 from accounts.services import SignIn
-from devpocket.fields import FlagField, TextField, TimeField
+from devpocket.fields import FlagField, TextField, TimeField, writer
 
 TOKEN_TYPES = ["bearer"]
 CAMEL_COPIES = {
@@ -70,6 +70,11 @@ class UserSerializer(serializers.ModelSerializer):
         return environment_count(user)
 
 
+def shown_user(user: User) -> dict[str, Any]:
+    # The context is not for the serializer: where the setting is another, so are its fields.
+    return writer(UserSerializer, has_camel_copies=settings.LEGACY_CAMELCASE_USER)(user)
+
+
 class TokenPairSerializer(serializers.Serializer):
     """The answer of every route that signs in."""
 
@@ -108,7 +113,7 @@ def token_pair(sign_in: SignIn) -> dict[str, Any]:
         "token_type": "bearer",
         "expires_in": settings.ACCESS_TOKEN_SECONDS,
         "refresh_expires_in": settings.REFRESH_TOKEN_SECONDS,
-        "user": UserSerializer(sign_in.user).data,
+        "user": shown_user(sign_in.user),
     }
 
 

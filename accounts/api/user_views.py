@@ -18,6 +18,7 @@ from accounts.api.serializers import (
     StatsSerializer,
     UpdateUserSerializer,
     UserSerializer,
+    shown_user,
 )
 from accounts.errors import KeyTaken, ReauthenticationRequired, UsernameTaken
 from accounts.selectors import sessions_live, user_stats
@@ -45,7 +46,7 @@ class UserMeView(ApiView):
     @extend_schema(responses=UserSerializer)
     def get(self, request: Request) -> Response:
         """Who is signed in."""
-        return Response(UserSerializer(request.user).data)
+        return Response(shown_user(request.user))
 
     @refuses(UsernameTaken)
     @extend_schema(request=UpdateUserSerializer, responses=UserSerializer)
@@ -53,7 +54,7 @@ class UserMeView(ApiView):
         """Change one's profile. What is left out stays as it is."""
         form = UpdateUserSerializer(data=request.data, context={"user": request.user})
         form.is_valid(raise_exception=True)
-        return Response(UserSerializer(profile.user_update(user=request.user, **form.validated_data)).data)
+        return Response(shown_user(profile.user_update(user=request.user, **form.validated_data)))
 
     patch = put
 

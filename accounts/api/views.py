@@ -17,6 +17,7 @@ from accounts.api.serializers import (
     RegisterSerializer,
     TokenPairSerializer,
     UserSerializer,
+    shown_user,
     token_pair,
 )
 from accounts.errors import AccountLocked, EmailTaken, InvalidCredentials, TokenExpired, TokenInvalid, UsernameTaken
@@ -113,7 +114,7 @@ class MeView(ApiView):
     @extend_schema(responses=UserSerializer)
     def get(self, request: Request) -> Response:
         """Who is signed in."""
-        return Response(UserSerializer(request.user).data)
+        return Response(shown_user(request.user))
 
 
 class LogoutView(ApiView):

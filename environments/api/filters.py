@@ -9,11 +9,12 @@ from django.http import QueryDict
 from drf_spectacular.utils import OpenApiParameter
 
 from devpocket.errors import InvalidInput
+from devpocket.fixed_query import FixedRows
 from devpocket.paging import FLAGS, flag
 from environments.catalogue import is_filter_region
 from environments.lifecycle import Phase
 from environments.models import Environment
-from environments.selectors import environments_of, phases_for
+from environments.selectors import environments_of, own_environments, phases_for
 from templates_catalog.selectors import find_template
 
 FILTERS = [
@@ -29,8 +30,10 @@ FILTERS = [
 ]
 
 
-def filtered(query: QueryDict, owner_id: UUID) -> QuerySet[Environment]:
+def filtered(query: QueryDict, owner_id: UUID) -> QuerySet[Environment] | FixedRows[Environment]:
     """The owner's environments that the query asks for. Raises: InvalidInput, where it says what nothing is called."""
+    if not query:  # as phones ask, every time that they are opened
+        return own_environments(owner_id=owner_id)
     phases = _phases(query)
     has_terminated = phases is not None and Phase.TERMINATED in phases
     wants_terminated = flag(query, "include_terminated") or has_terminated

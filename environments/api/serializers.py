@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.plans import plan_limits
-from devpocket.fields import TextField, TimeField, WholeNumberField
+from devpocket.fields import TextField, TimeField, WholeNumberField, writer
 from devpocket.times import time_text
 from environments import billing
 from environments.api.fields import AmountField, NameField, VariablesField
@@ -219,8 +219,8 @@ def shown_to_owner(
     environments: Iterable[Environment], *, plan: str, is_full_status: bool = False
 ) -> list[dict[str, Any]]:
     """Their objects, for every way that their owner, who has this plan, is told of them. No queries."""
-    context = {"full_status": is_full_status, "idle_stop_minutes": plan_limits(plan).idle_stop_minutes}
-    return list(EnvironmentSerializer(environments, many=True, context=context).data)
+    minutes = plan_limits(plan).idle_stop_minutes
+    return list(map(writer(EnvironmentSerializer, full_status=is_full_status, idle_stop_minutes=minutes), environments))
 
 
 class ResourcesSerializer(serializers.Serializer):

@@ -311,6 +311,15 @@ def test_a_hundred_environments_cost_no_more_queries_than_one(
         assert len(client.get(ENVIRONMENTS).json()) == 100
 
 
+@pytest.mark.parametrize("path", [f"{ENVIRONMENTS}/{{}}", "/api/v1/auth/me"])
+def test_what_is_asked_most_costs_one_query_beside_the_session(
+    ann: SignIn, home: Environment, client_of: ClientOf, path: str, django_assert_num_queries: Any
+) -> None:
+    client = client_of(ann)
+    with django_assert_num_queries(2):
+        assert client.get(path.format(home.pk)).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [

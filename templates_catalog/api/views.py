@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from accounts.api.serializers import MessageSerializer
 from devpocket.api import ApiView
 from devpocket.errors import InvalidInput
+from devpocket.fields import writer
 from devpocket.openapi import paged, refuses
 from devpocket.paging import Page
 from templates_catalog import services
@@ -47,7 +48,8 @@ class CatalogueView(ApiView):
     permission_classes = [IsAuthenticated, AdminsWrite]
 
     def shown(self, request: Request, templates: Any, *, many: bool = False) -> Any:
-        return TemplateSerializer(templates, many=many, context={"is_admin": request.user.is_staff}).data
+        write = writer(TemplateSerializer, is_admin=request.user.is_staff)
+        return list(map(write, templates)) if many else write(templates)
 
 
 class TemplatesView(CatalogueView):
