@@ -13,7 +13,7 @@ from django.db.models import Exists, F, QuerySet
 from accounts.selectors import find_live_session, live_session
 from accounts.tokens import AccessToken, parse_token
 from devpocket.errors import AWAY_RETRY_S, UNAVAILABLE_TEXT, DomainError
-from devpocket.rows import find_one
+from devpocket.rows import Lookup, find_one
 from environments.api.serializers import shown_to_owner
 from environments.connections import target_for
 from environments.lifecycle import BECOMING_READY, Phase
@@ -86,7 +86,7 @@ class Access:
 
     def let_in(self, environment: Environment) -> Access:
         """With what is kept of the row."""
-        records = self.share is None and getattr(environment, "records", False)
+        records = self.share is None and bool(getattr(environment, "records", False))
         return replace(self, environment_name=environment.name, records=records)
 
     @property
@@ -184,16 +184,31 @@ class Standing:
         return self.environment is not None and Phase(self.environment.phase) in BECOMING_READY
 
 
+def _look_with(live: QuerySet[Any], environment_id: UUID, owner_id: UUID) -> QuerySet[Environment]:
+    rows = Environment.objects.filter(pk=environment_id, owner_id=owner_id).only(*SHOWN)
+    return rows.annotate(is_admitted=Exists(live), records=F("owner__record_terminals"))
+
+
+_look_with_session = Lookup(
+    lambda session_id, environment_id, owner_id: _look_with(
+        live_session(session_id).filter(user_id=owner_id), environment_id, owner_id
+    ),
+    *("session_id", "environment_id", "owner_id"),
+)
+
+
 def look_again(access: Access) -> Standing:
     """A deleted environment is still given, with its last phase, for the status that tells of it. One query."""
+    ids = {"environment_id": access.environment_id, "owner_id": access.owner_id}
     if access.share is not None:
-        live: QuerySet[Any] = live_share(access.share.pk)
+        environment = find_one(_look_with(live_share(access.share.pk), **ids))
     else:
-        live = live_session(access.session_id).filter(user_id=access.owner_id)
-    rows = Environment.objects.filter(pk=access.environment_id, owner_id=access.owner_id)
-    rows = rows.only(*SHOWN).annotate(is_admitted=Exists(live), records=F("owner__record_terminals"))
-    environment = find_one(rows)
-    return Standing(getattr(environment, "is_admitted", False) or (environment is None and live.exists()), environment)
+        assert access.session_id is not None  # noqa: S101 -- either got it in
+        environment = _look_with_session.find(**ids, session_id=access.session_id)
+    if environment is not None:
+        return Standing(bool(getattr(environment, "is_admitted", False)), environment)
+    live = live_session(access.session_id) if access.share is None else live_share(access.share.pk)
+    return Standing(live.exists(), None)
 
 
 def look_at_all(session_id: UUID, *, is_full_status: bool) -> list[dict[str, Any]] | None:
