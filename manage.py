@@ -3,13 +3,33 @@
 
 import os
 import sys
+from pathlib import Path
 
-if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "devpocket.settings")
+
+def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import execute_from_command_line
 
     try:
-        execute_from_command_line(sys.argv)
+        (connect if sys.argv[1:2] == ["connect"] else execute)(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"devpocket: {error}")
+
+
+def execute(arguments: list[str]) -> None:
+    from django.core.management import execute_from_command_line
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "devpocket.settings")
+    execute_from_command_line(arguments)
+
+
+def connect(arguments: list[str]) -> None:
+    """The client needs no setting but where the server is; without Django's apps it is there in a fifth of the time."""
+    from devpocket.env import Env
+    from terminals.management.commands.connect import Command
+
+    Env().read_dotenv(Path(__file__).resolve().parent / ".env")
+    Command().run_from_argv(arguments)
+
+
+if __name__ == "__main__":
+    main()

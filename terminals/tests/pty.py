@@ -19,7 +19,6 @@ from devpocket.testing.processes import ROOT
 from devpocket.testing.server import Server
 
 LIMIT_S = 15
-NO_DATABASE = "postgres://nobody@127.0.0.1:9/none"
 SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?>]*[a-zA-Z]|[()][A-Z0-9]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[78=>\\])")
 # In a session of its own, with standard input as the terminal that signals come from.
 IN_A_TERMINAL = (
@@ -29,7 +28,7 @@ IN_A_TERMINAL = (
 
 
 class Terminal:
-    """A PTY with `manage.py connect` in it."""
+    """A PTY with `manage.py connect` in it, which has no settings."""
 
     def __init__(self, *arguments: str, cols: int = 80, rows: int = 24, **environment: str) -> None:
         self._master, self._slave = os.openpty()
@@ -41,7 +40,7 @@ class Terminal:
             cwd=ROOT,
             env={
                 **os.environ,
-                **{"DATABASE_URL": NO_DATABASE, "DEVPOCKET_TOKEN": "", "TERM": "xterm-256color"},
+                **{"DJANGO_SETTINGS_MODULE": "", "DEVPOCKET_TOKEN": "", "TERM": "xterm-256color"},
                 **environment,
             },
             stdin=self._slave,
