@@ -26,6 +26,8 @@ _session_of = FixedQuery(
     )
 )
 
+_platform_key_of = FixedQuery(lambda: PlatformKey.objects.filter(pk=Given("user_id", UUIDField())))
+
 
 def get_session_by_access_token(raw: str) -> Session:
     """The live session, its user loaded, that an access token speaks for. One query.
@@ -72,7 +74,10 @@ def environment_count(user: User) -> int:
 
 def get_platform_key(user_id: object) -> PlatformKey:
     """Raises: PlatformKey.DoesNotExist."""
-    return PlatformKey.objects.get(pk=user_id)
+    key = next(iter(_platform_key_of(user_id=user_id)), None)
+    if key is None:
+        raise PlatformKey.DoesNotExist
+    return key
 
 
 def authorized_keys(user_id: object) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, F, QuerySet
+from django.db.models import Exists, F, QuerySet, UUIDField
 
 from accounts.selectors import find_live_session, live_session
 from accounts.tokens import AccessToken, parse_token
 from devpocket.errors import AWAY_RETRY_S, UNAVAILABLE_TEXT, DomainError
-from devpocket.rows import Lookup, find_one
+from devpocket.fixed_query import FixedQuery, Given
+from devpocket.rows import find_one
 from environments.api.serializers import shown_to_owner
 from environments.connections import target_for
 from environments.lifecycle import BECOMING_READY, Phase
@@ -86,7 +87,7 @@ class Access:
 
     def let_in(self, environment: Environment) -> Access:
         """With what is kept of the row."""
-        records = self.share is None and bool(getattr(environment, "records", False))
+        records = self.share is None and getattr(environment, "records", False)
         return replace(self, environment_name=environment.name, records=records)
 
     @property
@@ -184,17 +185,19 @@ class Standing:
         return self.environment is not None and Phase(self.environment.phase) in BECOMING_READY
 
 
-def _look_with(live: QuerySet[Any], environment_id: UUID, owner_id: UUID) -> QuerySet[Environment]:
+def _look_with(live: QuerySet[Any], environment_id: UUID | Given, owner_id: UUID | Given) -> QuerySet[Environment]:
     rows = Environment.objects.filter(pk=environment_id, owner_id=owner_id).only(*SHOWN)
     return rows.annotate(is_admitted=Exists(live), records=F("owner__record_terminals"))
 
 
-_look_with_session = Lookup(
-    lambda session_id, environment_id, owner_id: _look_with(
-        live_session(session_id).filter(user_id=owner_id), environment_id, owner_id
-    ),
-    *("session_id", "environment_id", "owner_id"),
-)
+def _look_with_session() -> QuerySet[Environment]:
+    environment_id, owner_id, session_id = (
+        Given(f"{whose}_id", UUIDField()) for whose in ("environment", "owner", "session")
+    )
+    return _look_with(live_session(session_id).filter(user_id=owner_id), environment_id, owner_id).order_by()
+
+
+_of_session = FixedQuery(_look_with_session)
 
 
 def look_again(access: Access) -> Standing:
@@ -203,10 +206,9 @@ def look_again(access: Access) -> Standing:
     if access.share is not None:
         environment = find_one(_look_with(live_share(access.share.pk), **ids))
     else:
-        assert access.session_id is not None  # noqa: S101 -- either got it in
-        environment = _look_with_session.find(**ids, session_id=access.session_id)
+        environment = next(iter(_of_session(**ids, session_id=access.session_id)), None)
     if environment is not None:
-        return Standing(bool(getattr(environment, "is_admitted", False)), environment)
+        return Standing(getattr(environment, "is_admitted", False), environment)
     live = live_session(access.session_id) if access.share is None else live_share(access.share.pk)
     return Standing(live.exists(), None)
 
