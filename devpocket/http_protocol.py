@@ -30,7 +30,7 @@ HEAD_MAX_BYTES = 32 * 1024  # address and headers; tokens have 1 KiB
 CHUNKING_FACTOR = 8  # what a body may have on the wire, in sizes of its own: a byte in a chunk of its own takes 6
 LOOK_EVERY_S = 1.0
 LINGER_S = 2.0  # between a refusal and the end: closed at once, with more on its way, the client may never see it
-IDLE_S = 5.0  # after which idle connections are closed when the server stops
+IDLE_CLOSED_S = (4.0, 5.0)  # when idle connections are closed after the server was told to stop: the proxy was faster
 LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 
 
@@ -99,7 +99,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._owes_an_answer():
             super().shutdown()
         else:
-            self.loop.call_later(random.uniform(0.8, 1.0) * IDLE_S, super().shutdown)  # noqa: S311
+            self.loop.call_later(random.uniform(*IDLE_CLOSED_S), super().shutdown)  # noqa: S311
 
     # --- What comes in
 

@@ -20,13 +20,14 @@ from typing import Any
 from devpocket.testing import stores
 from devpocket.testing.cutting import CuttingProxy, Fate
 from devpocket.testing.localcloud import LocalCloud
+from devpocket.testing.processes import ROOT
 from devpocket.testing.server import Server
 from terminals.tests.load.visitors import Resident
 
 SETTLERS = 6  # who sign up at the same time
-PROCESSES = 2
 START_LIMIT_S = 15
-# Where no process listens the next one is asked at once (docs/operations.md). As deploy/nginx-upstream.conf.
+# As docs/deploy.md has it before the servers, but for TLS.
+UPSTREAMS, PORTS = ROOT / "deploy" / "nginx-upstream.conf", (8001, 8002)
 NGINX = """
 daemon off; worker_processes 1; worker_rlimit_nofile 16384; pid {directory}/nginx.pid;
 error_log {directory}/nginx.log warn;
@@ -34,16 +35,15 @@ events {{ worker_connections 8192; }}
 http {{
     access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
-    upstream servers {{ least_conn; {servers} }}
+    {upstreams}
     map $http_upgrade $connection_header {{ default upgrade; '' ''; }}
     server {{
         listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://servers; proxy_http_version 1.1; proxy_buffering off;
-            proxy_read_timeout 300s; proxy_send_timeout 300s;
-            proxy_set_header Host $http_host;
-            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_header;
-        }}
+        proxy_http_version 1.1; proxy_read_timeout 300s; proxy_send_timeout 300s;
+        proxy_set_header Host $http_host;
+        proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_header;
+        location / {{ proxy_pass http://devpocket; }}
+        location /api/v1/ws/ {{ proxy_pass http://devpocket_sockets; proxy_buffering off; }}
     }}
 }}
 """
@@ -83,8 +83,10 @@ class Proxy:
                 time.sleep(0.05)
 
     def _write(self, server_urls: list[str]) -> None:
-        servers = " ".join(f"server {url.removeprefix('http://')} max_fails=0;" for url in server_urls)
-        self._config.write_text(NGINX.format(directory=self._directory, servers=servers, port=self._port))
+        upstreams = UPSTREAMS.read_text()
+        for url, deployed in zip(server_urls, PORTS, strict=True):
+            upstreams = upstreams.replace(f"127.0.0.1:{deployed} ", f"{url.removeprefix('http://')} ")
+        self._config.write_text(NGINX.format(directory=self._directory, upstreams=upstreams, port=self._port))
 
     def set_servers(self, server_urls: list[str]) -> None:
         """From now on; connections that are open stay where they are."""
@@ -195,7 +197,7 @@ async def world(directory: Path, **settings: str) -> AsyncIterator[World]:
                 "SHUTDOWN_SPREAD_SECONDS": "5",
                 **settings,
             }
-            places = [directory / f"server-{number}" for number in range(PROCESSES)]
+            places = [directory / f"server-{number}" for number in range(len(PORTS))]
             for place in places:
                 place.mkdir()
             starting = Server.start(road.url, places[0], **production)
