@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ class Answer:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)  # by names in lower case
     body: bytes = b""
+    is_second: bool = False  # the connection that was asked first closed just then
 
 
 class HttpClient:
@@ -32,9 +33,26 @@ class HttpClient:
         """Raises: FAILED, where no answer comes."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}:{self._port}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        connection = await self._connection()
+        request = "\r\n".join([*lines, "\r\n"]).encode() + body
+        kept = next((one for one in self._taken() if one.is_open), None)
+        if kept is not None:
+            try:
+                return await self._ask(kept, request)
+            except OSError:
+                if kept.has_begun:
+                    raise
+        _, made = await asyncio.get_running_loop().create_connection(_Connection, self._host, self._port)
+        answer = await self._ask(made, request)
+        answer.is_second = kept is not None  # a proxy that is reloaded closes idle connections; phones ask again, too
+        return answer
+
+    def _taken(self) -> Iterator[_Connection]:
+        while self._idle:
+            yield self._idle.pop()  # the one used last, so that few are
+
+    async def _ask(self, connection: _Connection, request: bytes) -> Answer:
         try:
-            answer = await connection.ask("\r\n".join([*lines, "\r\n"]).encode() + body)
+            answer = await connection.ask(request)
         except BaseException:
             connection.close()
             raise
@@ -42,26 +60,20 @@ class HttpClient:
             self._idle.append(connection)
         return answer
 
-    async def _connection(self) -> _Connection:
-        while self._idle:
-            connection = self._idle.pop()  # the one used last, so that few are
-            if connection.is_open:
-                return connection
-        _, connection = await asyncio.get_running_loop().create_connection(_Connection, self._host, self._port)
-        return connection
-
 
 class _Connection(asyncio.Protocol):
     """One request after the other."""
 
     def __init__(self) -> None:
         self.is_open = True
+        self.has_begun = False  # to answer what it was asked last
         self._transport: asyncio.Transport
         self._parser = httptools.HttpResponseParser(self)
         self._answer = Answer()
         self._answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     def ask(self, request: bytes) -> asyncio.Future[Answer]:
+        self.has_begun = False
         self._answer, self._answered = Answer(), asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return self._answered
@@ -76,6 +88,7 @@ class _Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        self.has_begun = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:

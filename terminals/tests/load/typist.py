@@ -32,7 +32,8 @@ class Tally:
 
     echo_s: array[float] = field(default_factory=lambda: array("d"))
     echo_at: array[float] = field(default_factory=lambda: array("d"))
-    back_s: list[float] = field(default_factory=list)  # from a lost connection to the screen as it was
+    lost: int = 0  # screens that went away with a connection
+    back_s: list[float] = field(default_factory=list)  # until one was there again, over however many connections
     closes: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
@@ -63,8 +64,6 @@ class Typist:
                 await self._visit()
             except NOT_OPENED as error:
                 self._tally.closes[type(error).__name__] += 1
-            if self._lost_at is None:
-                self._lost_at = time.monotonic()
             await asyncio.sleep(random.uniform(*RETRY_S))
 
     async def _visit(self) -> None:
@@ -75,11 +74,13 @@ class Typist:
         try:
             await socket.closed.wait()
             self._tally.closes[socket.ending] += 1
+            if self._lost_at is None and self.is_settled.is_set():
+                self._lost_at = time.monotonic()
+                self._tally.lost += 1
         finally:
             self._tally.open -= 1
             self._is_attached = False
             self._doubtful, self._waiting_for = self._waiting_for or self._doubtful, ""
-            self._lost_at = time.monotonic()
             typing.cancel()
             socket.close()
             await asyncio.gather(typing, return_exceptions=True)
@@ -136,8 +137,7 @@ class Typist:
 
         The letter that was on its way may have arrived or not; it has no number, as the phone's have none.
         """
-        if self._lost_at is None:
-            return
+        assert self._lost_at is not None
         await self._until(lambda: self._name in self._received and self._line in self._received)
         self._tally.back_s.append(time.monotonic() - self._lost_at)
         if self._line + self._doubtful in self._received:

@@ -42,6 +42,7 @@ class Visit:
     status: int
     is_well_refused: bool  # in the contract's shape, with Retry-After
     text: str  # of what went wrong
+    is_second: bool = False  # on a new connection, since the kept one closed just then
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ async def _visit_until(stop: Event, client: HttpClient, residents: list[Resident
 async def _visit(client: HttpClient, due_at: float, kind: tuple[str, str], resident: Resident) -> Visit:
     method, path = kind
     body = {"PATCH": {"description": f"Since {due_at}"}, "PUT": {"full_name": f"Ann {due_at:.0f}"}}.get(method)
-    status, is_well_refused, text = 0, False, ""
+    status, is_well_refused, text, is_second = 0, False, "", False
     try:
         async with asyncio.timeout(LIMIT_S):
             answer = await client.ask(
@@ -111,13 +112,13 @@ async def _visit(client: HttpClient, due_at: float, kind: tuple[str, str], resid
                 {"Authorization": f"Bearer {resident.token}", "Content-Type": "application/json"},
                 b"" if body is None else orjson.dumps(body),
             )
-        status = answer.status
+        status, is_second = answer.status, answer.is_second
         if status >= 400:
             text = answer.body.decode(errors="replace")[:300]
             is_well_refused = _is_well_refused(answer)
     except FAILED as error:  # TimeoutError is one of them
         text = f"{type(error).__name__}: {error}"[:300]
-    return Visit(due_at, time.monotonic() - due_at, f"{method} {path}", status, is_well_refused, text)
+    return Visit(due_at, time.monotonic() - due_at, f"{method} {path}", status, is_well_refused, text, is_second)
 
 
 def _is_well_refused(answer: Answer) -> bool:
