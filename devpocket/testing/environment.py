@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 _files = tempfile.mkdtemp(prefix="devpocket-tests-")
 atexit.register(shutil.rmtree, _files, ignore_errors=True)
+os.environ.setdefault("TESTS_FILES", _files)  # xdist's workers have that of the process which started them
 
 os.environ.update(
     {

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,6 +63,28 @@ def _drop_at_end(given: str, name: str) -> None:
 
 def _prepare(kind: str, url: str, environment: dict[str, str]) -> None:
     """Migrate, import the templates, and keep a copy of it for the servers to come."""
+    if kind == "sqlite":
+        # One of a run's processes makes it; those that come meanwhile wait, which costs them nothing.
+        copy, own = _shared_files() / "prepared.sqlite3", url.removeprefix("sqlite:///")
+        with copy.with_suffix(".lock").open("w") as lock:
+            flock(lock, LOCK_EX)
+            if copy.exists():
+                shutil.copyfile(copy, own)
+            else:
+                _migrate(environment)
+                with closing(sqlite3.connect(own)) as source:
+                    source.execute("VACUUM INTO ?", (str(copy),))  # with what is in its write-ahead log
+        _prepared[kind] = str(copy)
+    else:
+        _migrate(environment)
+        given, name = os.environ["DATABASE_URL"], f"prepared_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(given, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{urlsplit(url).path[1:]}"')
+        atexit.register(_drop_at_end, given, name)
+        _prepared[kind] = name
+
+
+def _migrate(environment: dict[str, str]) -> None:
     for command in (["migrate", "-v0"], ["import_templates"]):
         subprocess.run(
             [sys.executable, "manage.py", *command],
@@ -70,18 +93,15 @@ def _prepare(kind: str, url: str, environment: dict[str, str]) -> None:
             check=True,
             capture_output=True,
         )
-    if kind == "sqlite":
-        copy = Path(tempfile.mkdtemp(prefix="devpocket-prepared-"))
-        atexit.register(shutil.rmtree, copy, ignore_errors=True)
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as source:
-            source.execute("VACUUM INTO ?", (str(copy / "db.sqlite3"),))  # with what is in its write-ahead log
-        _prepared[kind] = str(copy / "db.sqlite3")
-    else:
-        given, name = os.environ["DATABASE_URL"], f"prepared_{uuid.uuid4().hex[:12]}"
-        with psycopg.connect(given, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{urlsplit(url).path[1:]}"')
-        atexit.register(_drop_at_end, given, name)
-        _prepared[kind] = name
+
+
+def _shared_files() -> Path:
+    """Of all processes of a test run, else of this one."""
+    if given := os.environ.get("TESTS_FILES"):
+        return Path(given)
+    own = tempfile.mkdtemp(prefix="devpocket-prepared-")
+    atexit.register(shutil.rmtree, own, ignore_errors=True)
+    return Path(own)
 
 
 class Server:
