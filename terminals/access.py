@@ -209,7 +209,10 @@ def look_again(access: Access) -> Standing:
         environment = next(iter(_of_session(**ids, session_id=access.session_id)), None)
     if environment is not None:
         return Standing(getattr(environment, "is_admitted", False), environment)
-    live = live_session(access.session_id) if access.share is None else live_share(access.share.pk)
+    if access.share is not None:
+        live: QuerySet[Any] = live_share(access.share.pk)
+    else:
+        live = live_session(access.session_id).filter(user_id=access.owner_id)  # as above: a token names both
     return Standing(live.exists(), None)
 
 
