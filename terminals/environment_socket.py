@@ -7,8 +7,11 @@ from abc import abstractmethod
 from datetime import UTC, datetime
 from typing import ClassVar
 
+from django.utils import timezone
+
 from devpocket.nudges import environment_group, session_group, share_group
 from environments.lifecycle import Phase
+from environments.models import Environment
 from environments.services import activity_record
 from environments.ssh import Target
 from terminals import access, frames
@@ -100,8 +103,8 @@ class EnvironmentSocket(ClientSocket[Standing]):
             mode=Mode.VIEW if self.is_view else Mode.WRITE,
         )
         if standing.is_running and self.counts_as_use():
-            self.noted_at = time.monotonic()  # with the rest of it: no look of its own
-            activity_record(environment_id=self.access.environment_id)
+            self.noted_at, self.is_activity_new = time.monotonic(), True
+            self._record_activity(environment)  # with the rest of it: no look of its own
         return standing, find_target(standing)
 
     def sign_off(self) -> None:
@@ -134,13 +137,23 @@ class EnvironmentSocket(ClientSocket[Standing]):
             self.note_activity()
 
     def look(self) -> Standing:
-        self._record_activity()
-        return look_again(self.access)
+        standing = look_again(self.access)
+        self._record_activity(standing.environment)
+        return standing
 
-    def _record_activity(self) -> None:
-        if self.is_activity_new:
+    def _record_activity(self, environment: Environment | None = None) -> None:
+        """What another socket has recorded less than ACTIVITY_EVERY_S ago, as the row tells, does for this one too."""
+        if not self.is_activity_new:
+            return
+        now, last = timezone.now(), None if environment is None else environment.last_activity_at
+        age_s = ACTIVITY_EVERY_S if last is None else max(0.0, (now - last).total_seconds())
+        if age_s < ACTIVITY_EVERY_S:
+            self.noted_at = time.monotonic() - age_s
+        else:
             activity_record(environment_id=self.access.environment_id)
-            self.is_activity_new = False
+            if environment is not None:
+                environment.last_activity_at = now  # for what is concluded from this look
+        self.is_activity_new = False
 
     async def goes_on(self, standing: Standing) -> bool:
         if not standing.is_admitted:

@@ -90,6 +90,19 @@ async def test_a_flood_is_recorded_once_a_minute(
     assert recorded == [home.pk]
 
 
+async def test_what_one_socket_records_does_for_the_others(at: Any, home: Environment) -> None:
+    async with at() as first:
+        await first.until_sent(type="welcome")
+        before = await until_active(home, None)
+        async with at() as second:
+            await second.until_sent(type="welcome")
+            assert await last_activity(home) == before
+            await change(home, last_activity_at=timezone.now() - LONG_AGO)
+            async with at() as third:
+                await third.until_sent(type="welcome")
+                await until_active(home, before)
+
+
 async def test_an_open_socket_hears_of_the_stop(
     at: Any,
     home: Environment,
