@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Field, Model, QuerySet, Value
 from django.db.models.query import ModelIterable
+from django.db.transaction import TransactionManagementError
 
 Row = TypeVar("Row", bound=Model)
 
@@ -44,11 +45,14 @@ class FixedQuery(Generic[Row]):
         return FixedRows(self, given)
 
     @cached_property
-    def compiled(self) -> tuple[Any, str, tuple[Any, ...], Any]:
-        """Django's compiler after its work, with what it has made: the SQL, its parameters, the columns' converters."""
+    def compiled(self) -> tuple[Any, str, tuple[Any, ...]]:
+        """Django's compiler after its work, the SQL that it has made, and the SQL's parameters."""
         compiler: Any = self._make().query.get_compiler(DEFAULT_DB_ALIAS)
         sql, parameters = compiler.as_sql()
-        return compiler, sql, parameters, compiler.get_converters([column[0] for column in compiler.select])
+        converters = compiler.get_converters([column[0] for column in compiler.select])
+        # What it would look for in every column each time. No model of ours has a key of several columns.
+        compiler.get_converters, compiler.has_composite_fields = lambda _: converters, lambda _: False
+        return compiler, sql, parameters
 
 
 class FixedRows(Generic[Row]):
@@ -65,7 +69,7 @@ class FixedRows(Generic[Row]):
 
     def count(self) -> int:
         connection = connections[DEFAULT_DB_ALIAS]
-        _, sql, parameters, _ = self._query.compiled
+        _, sql, parameters = self._query.compiled
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT COUNT(*) FROM ({sql}) AS counted", self._values(parameters, connection))  # noqa: S608
             return int(cursor.fetchone()[0])
@@ -73,11 +77,13 @@ class FixedRows(Generic[Row]):
     def _rows(self, end: str) -> list[Row]:
         """`end`: of the SQL."""
         connection = connections[DEFAULT_DB_ALIAS]  # this thread's
-        done, sql, parameters, converters = self._query.compiled
+        compiler, sql, parameters = self._query.compiled
+        if compiler.query.select_for_update and connection.get_autocommit():
+            raise TransactionManagementError("Rows can be held in a transaction only.")  # looked at in making SQL, else
         asked = (sql + end, self._values(parameters, connection))
         # The compiler again, but for what it would do a second time; Django's own loop then makes objects of the rows.
-        compiler = copy(done)
-        compiler.connection, compiler.as_sql, compiler.get_converters = connection, lambda: asked, lambda _: converters
+        compiler = copy(compiler)
+        compiler.connection, compiler.as_sql = connection, lambda: asked
         query = SimpleNamespace(get_compiler=lambda *_, **__: compiler)
         rows = SimpleNamespace(db=DEFAULT_DB_ALIAS, query=query, _known_related_objects={})
         return list(ModelIterable(rows))

@@ -44,6 +44,9 @@ admin.site.index_template = "terminals/admin_index.html"
 handler500 = "devpocket.errors.server_error"
 
 urlpatterns = [
+    path("api/v1/", include("environments.api.urls")),  # what is asked most comes first: Django tries one after another
+    path("api/v1/", include("accounts.api.urls")),
+    path("api/v1/", include("templates_catalog.api.urls")),
     path("admin/operations/", admin.site.admin_view(dashboard), name="operations"),
     path("admin/", admin.site.urls),
     path("admin", RedirectView.as_view(url="/admin/")),
@@ -54,9 +57,6 @@ urlpatterns = [
     path("", web_pages.index),
     *(re_path(rf"^{address}/?$", web_pages.index) for address in web_pages.ADDRESSES),
     path("sw.js", web_pages.service_worker),
-    path("api/v1/", include("accounts.api.urls")),
-    path("api/v1/", include("templates_catalog.api.urls")),
-    path("api/v1/", include("environments.api.urls")),
     path("api/v1/", include("terminals.api.urls")),
 ]
 if settings.API_DOCS:

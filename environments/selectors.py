@@ -12,17 +12,23 @@ from django.utils import timezone
 
 from accounts.selectors import authorized_keys
 from devpocket.errors import NotFound
-from devpocket.fixed_query import FixedQuery, Given
+from devpocket.fixed_query import FixedQuery, FixedRows, Given
 from devpocket.rows import find_one
 from environments.cloud_init import MachineSpec
 from environments.lifecycle import COMPAT_STATUS, Phase, Status
 from environments.models import Environment, EnvironmentEvent, Snapshot
 from environments.set_up.steps import recipe_of
+from templates_catalog.models import Template
+
+_SHOWN_OF_TEMPLATE = {"name", "display_name", "default_port"}
+_NOT_SHOWN = ["host_private_key"] + [
+    f"template__{column.name}" for column in Template._meta.fields if column.name not in _SHOWN_OF_TEMPLATE
+]
 
 
 def environments_of(owner_id: UUID | Given, *, with_terminated: bool = False) -> QuerySet[Environment]:
-    """Newest first."""
-    rows = Environment.objects.filter(owner_id=owner_id).select_related("template").defer("host_private_key")
+    """Newest first. Of its template there is what people are shown of it."""
+    rows = Environment.objects.filter(owner_id=owner_id).select_related("template").defer(*_NOT_SHOWN)
     rows = rows.order_by("-created_at", "-pk")  # one order for all pages, also of those made at the same time
     return rows if with_terminated else rows.exclude(phase=Phase.TERMINATED)
 
@@ -35,6 +41,13 @@ def _own() -> QuerySet[Environment]:
 own_environments = FixedQuery(_own)
 _own_environment = FixedQuery(lambda: _own().filter(pk=Given("environment_id", UUIDField())).order_by())
 _own_ids = FixedQuery(lambda: _own().select_related(None).order_by().only("pk"))
+_events = FixedQuery(
+    lambda: (
+        EnvironmentEvent.objects.filter(environment_id=Given("environment_id", UUIDField()))
+        .select_related("actor")
+        .only(*(column.name for column in EnvironmentEvent._meta.fields), "actor__username")
+    )
+)
 
 
 def get_environment(environment_id: UUID, *, owner_id: UUID) -> Environment:
@@ -54,9 +67,9 @@ def get_phase(environment_id: UUID) -> Phase:
     return Phase(phase)
 
 
-def events_of(environment_id: UUID, *, owner_id: UUID) -> QuerySet[EnvironmentEvent]:
+def events_of(environment_id: UUID, *, owner_id: UUID) -> FixedRows[EnvironmentEvent]:
     """Oldest first. Raises: NotFound."""
-    return get_environment(environment_id, owner_id=owner_id).events.select_related("actor")
+    return _events(environment_id=get_environment(environment_id, owner_id=owner_id).pk)
 
 
 def snapshots_of(environment_id: UUID, *, owner_id: UUID) -> QuerySet[Snapshot]:

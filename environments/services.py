@@ -9,12 +9,13 @@ import re
 import unicodedata
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet, UUIDField
 from django.utils import timezone
 
 from accounts.errors import TokenInvalid
@@ -23,6 +24,7 @@ from accounts.models import User
 from accounts.plans import plan_limits
 from devpocket.cache import shared_or_own
 from devpocket.errors import NotFound
+from devpocket.fixed_query import FixedQuery, Given
 from devpocket.nudges import environment_nudge_on_commit
 from environments import wake
 from environments.errors import EnvironmentLimitReached, InvalidState, NameTaken
@@ -171,14 +173,25 @@ def lock_environment(environment_id: UUID, owner_id: UUID | None, *, also_delete
 
     `also_deleted`: as long as its machine isn't confirmed gone.
     """
-    rows = Environment.objects.select_for_update(of=("self",)).select_related("template", "owner")
+    given: dict[str, UUID] = {"environment_id": environment_id}
     if owner_id is not None:
-        rows = rows.filter(owner_id=owner_id)
-    rows = rows.filter(torn_down_at=None) if also_deleted else rows.exclude(phase=Phase.TERMINATED)
-    environment = rows.filter(pk=environment_id).first()
+        given["owner_id"] = owner_id
+    environment = next(iter(_lock(is_owners=owner_id is not None, also_deleted=also_deleted)(**given)), None)
     if environment is None:
         raise NotFound("There is no such environment.")
     return environment
+
+
+@cache
+def _lock(*, is_owners: bool, also_deleted: bool) -> FixedQuery[Environment]:
+    def rows() -> QuerySet[Environment]:
+        rows = Environment.objects.select_for_update(of=("self",)).select_related("template", "owner")
+        rows = rows.filter(pk=Given("environment_id", UUIDField())).order_by()
+        if is_owners:
+            rows = rows.filter(owner_id=Given("owner_id", UUIDField()))
+        return rows.filter(torn_down_at=None) if also_deleted else rows.exclude(phase=Phase.TERMINATED)
+
+    return FixedQuery(rows)
 
 
 def row_change(environment: Environment, **columns: Any) -> None:

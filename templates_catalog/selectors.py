@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import Count, QuerySet
 
 from devpocket.errors import NotFound
+from devpocket.fixed_query import FixedQuery
 from templates_catalog.models import Template
 from templates_catalog.values import ALIASES, NAME, NAME_MAX
 
@@ -13,6 +14,10 @@ def templates_visible(*, is_admin: bool) -> QuerySet[Template]:
     """Most used first. People see active and beta ones, admins all."""
     rows = Template.objects.all()
     return rows if is_admin else rows.exclude(status=Template.Status.DEPRECATED)
+
+
+# The same for people, as the phones ask for it.
+templates_offered = FixedQuery(lambda: templates_visible(is_admin=False))
 
 
 def templates_matching(rows: QuerySet[Template], search: str) -> QuerySet[Template]:

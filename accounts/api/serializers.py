@@ -294,6 +294,8 @@ class UpdateUserSerializer(serializers.Serializer):
 class SessionSerializer(serializers.ModelSerializer):
     """A sign-in. `current`: the one that asks."""
 
+    created_at = TimeField(read_only=True)
+    last_used_at = TimeField(read_only=True)
     current = serializers.SerializerMethodField()  # context `current`: its id
 
     class Meta:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import close_old_connections, models
+from django.db import close_old_connections, models, transaction
 from django.db.models.sql.compiler import SQLCompiler
 
 from accounts.models import PlatformKey, Session
@@ -82,3 +82,12 @@ def test_each_thread_asks_over_its_own_connection(ann: SignIn, key: FixedQuery[P
     assert ask() == [ann.user.pk]
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(ask).result(LIMIT_S) == [ann.user.pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_are_held_in_a_transaction_only(ann: SignIn) -> None:
+    held = FixedQuery(lambda: Session.objects.select_for_update().filter(pk=Given("pk", models.UUIDField())))
+    with transaction.atomic():
+        assert len(list(held(pk=ann.session.pk))) == 1
+    with pytest.raises(transaction.TransactionManagementError):
+        list(held(pk=ann.session.pk))

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from devpocket.fields import FlagField, TextField, WholeNumberField
+from devpocket.fields import FlagField, TextField, TimeField, WholeNumberField
 from environments.api.fields import MergedVariablesField, NameField, VariablesField
 from environments.api.serializers import ActionSerializer, PhaseField, ResourcesSerializer, asked_of_machine
 from environments.models import Snapshot
@@ -92,7 +92,7 @@ class EventSerializer(serializers.Serializer):
     # Context `owner_id`: of the environment.
 
     id = serializers.CharField()
-    at = serializers.DateTimeField()
+    at = TimeField()
     kind = serializers.CharField()
     phase = PhaseField()
     message = serializers.CharField()

@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from accounts.api.serializers import MessageSerializer
 from devpocket.errors import InvalidInput
+from devpocket.fields import TimeField
 from templates_catalog.models import Template, default_resources
 from templates_catalog.rules import KEYS, SCHEMA
 from templates_catalog.selectors import canonical_name
@@ -65,6 +66,8 @@ class TemplateSerializer(serializers.ModelSerializer):
     environment_variables = VariablesField(read_only=True)
     startup_commands = TextsField(read_only=True)
     config = ConfigField(read_only=True)
+    created_at = TimeField(read_only=True)
+    updated_at = TimeField(read_only=True)
 
     class Meta:
         model = Template

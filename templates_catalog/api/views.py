@@ -29,7 +29,13 @@ from templates_catalog.errors import AdminRequired, NameTaken
 from templates_catalog.importer import read_templates
 from templates_catalog.models import Template
 from templates_catalog.rules import SCHEMA
-from templates_catalog.selectors import get_template, template_categories, templates_matching, templates_visible
+from templates_catalog.selectors import (
+    get_template,
+    template_categories,
+    templates_matching,
+    templates_offered,
+    templates_visible,
+)
 
 POPULAR_LIMIT = 10
 
@@ -73,7 +79,8 @@ class TemplatesView(CatalogueView):
         if search := request.query_params.get("search", "").strip():
             rows = templates_matching(rows, search)
         page = Page(request)
-        templates, total = page.cut(rows)
+        is_plain = not (request.query_params or request.user.is_staff)  # as phones ask
+        templates, total = page.cut(templates_offered() if is_plain else rows)
         return page.response(self.shown(request, templates, many=True), total, plural="templates")
 
     @refuses(AdminRequired, NameTaken)
