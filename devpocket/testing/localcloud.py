@@ -23,6 +23,7 @@ class LocalCloud:
 
     def __init__(self, process: Process, url: str) -> None:
         self.process, self.url, self.client_url = process, url, url
+        self._misbehaves = False
 
     @classmethod
     @contextmanager
@@ -70,10 +71,14 @@ class LocalCloud:
 
     def misbehave(self, fault: str, **rule: Any) -> None:
         """Add a fault: lose_answer, status, hang, slow, action_error, never_active, vanish (docs/localcloud.md)."""
+        self._misbehaves = True
         self.ask("POST", "/_localcloud/faults", {"fault": fault, **rule})
 
     def behave(self) -> None:
-        self.ask("DELETE", "/_localcloud/faults")
+        """Without a request where no fault was added: every test that uses the cloud calls it twice."""
+        if self._misbehaves:
+            self.ask("DELETE", "/_localcloud/faults")
+            self._misbehaves = False
 
     def requests_served(self) -> list[dict[str, Any]]:
         return list(self.ask("GET", "/_localcloud/requests")["requests"])
