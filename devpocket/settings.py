@@ -125,7 +125,6 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     DATABASES["default"]["ENGINE"] = "devpocket.postgresql"
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a connection from before the database's restart serves nobody
     # What the URL asks for, such as ?sslmode=verify-full, wins. A database that doesn't answer is given up soon, and
     # asked again soon: whoever waits is told to come back.
     DATABASES["default"]["OPTIONS"] = {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import select
 import time
 from typing import Any, ClassVar
 
 from django.db.backends.postgresql import base
-from psycopg import OperationalError
+from psycopg import Connection, OperationalError
 from psycopg_pool import PoolTimeout
 
 AWAY_S = 1.0
@@ -28,10 +29,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if asked_at < DatabaseWrapper._away_until:
             raise OperationalError("the database didn't answer a moment ago")
         try:
-            connection = super().get_new_connection(conn_params)
+            while _has_ended(connection := super().get_new_connection(conn_params)):
+                connection.close()
+                self.pool.putconn(connection)  # which makes another one
         except PoolTimeout:
             if DatabaseWrapper._served_at < asked_at:  # else it is only busy
                 DatabaseWrapper._away_until = time.monotonic() + AWAY_S
             raise
         DatabaseWrapper._served_at = time.monotonic()
         return connection
+
+
+def _has_ended(connection: Connection) -> bool:
+    """Whether it is from before the database's restart, say: nobody has asked it anything, so all there can be to read
+    is its end. The pool's own check asks the database each time, which costs as much as many a query.
+    """
+    looking = select.poll()
+    looking.register(connection.fileno(), select.POLLIN)
+    return bool(looking.poll(0))
