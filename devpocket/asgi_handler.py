@@ -73,8 +73,9 @@ class KeptThreadsHandler(ASGIHandler):
                 thread.shutdown(wait=False)
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer, unless the client leaves first. As Django's, but for request_started and request_finished: what
-        listens to them are Django's own clean-ups, which `OneThread` has seen to.
+        """Answer, unless the client leaves first. As Django's, which goes to the thread to send request_started and
+        request_finished. Only clean-ups of its own listen to them, which `OneThread` has seen to: the first isn't
+        sent, the second is on the event loop.
         """
         try:
             body = await self.read_body(receive)
