@@ -105,14 +105,14 @@ def test_production_takes_the_settings_of_the_compose_file(production: dict[str,
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(not (os.environ["DATABASE_URL"] and os.environ["REDIS_URL"]), reason="production wants both stores")
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("file", ["nginx-upstream.conf", "docker/nginx-upstream.conf"])
 def test_the_proxy_lets_go_of_idle_connections_before_a_process_that_stops_does(file: str) -> None:
     (kept_s,) = re.findall(r"keepalive_timeout (\d+)s;", (ROOT / "deploy" / file).read_text())
     assert int(kept_s) < IDLE_CLOSED_S[0] <= IDLE_CLOSED_S[1] < KEEP_ALIVE_S
 
 
+@pytest.mark.skipif(not (os.environ["DATABASE_URL"] and os.environ["REDIS_URL"]), reason="production wants both stores")
+@pytest.mark.timeout(240)
 def test_the_image_has_all_that_a_server_needs_and_writes_nothing(
     last_stage: list[tuple[str, str]], production: dict[str, str], server: Server, tmp_path: Path
 ) -> None:
