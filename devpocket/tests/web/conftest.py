@@ -20,10 +20,11 @@ expect.set_options(timeout=browsing.WAIT_S * 1000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One event loop for all of them: the browser lives in it from test to test."""
+    """One event loop for all of them: the browser lives in it from test to test. And time for two waits of WAIT_S."""
     for item in items:
         if HERE in item.path.parents and pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            item.add_marker(pytest.mark.timeout(120))  # after marks of its own, which win
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
