@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents and pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-            item.add_marker(pytest.mark.timeout(120))  # after marks of its own, which win
+            item.add_marker(pytest.mark.timeout(120))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

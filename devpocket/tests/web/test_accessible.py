@@ -23,7 +23,6 @@ GROUPS = {
 }
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("group", GROUPS)
 async def test_axe_finds_nothing(visits: Visits, server: Server, device: dict[str, Any], group: str) -> None:
     ann = None if group == "signed out" else await sign_up(server)

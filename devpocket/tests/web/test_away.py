@@ -55,7 +55,6 @@ def counted(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", text.partition("heard")[0])]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("way", "numbers"), [("aeroplane", 300), ("tunnel", 50)])
 async def test_time_without_a_network_costs_no_character_either_way(
     visits: Visits, server: Server, network: Network, way: str, numbers: int

@@ -22,7 +22,6 @@ def mortal(localcloud: LocalCloud, tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("end", ["stop", "kill"])
 async def test_after_a_restart_it_is_the_same_screen(visits: Visits, mortal: Server, end: str) -> None:
     ann = await sign_up(mortal)

@@ -8,7 +8,6 @@ import re
 import string
 from typing import Any
 
-import pytest
 from playwright.async_api import Page, expect
 
 from devpocket.testing.server import Server
@@ -112,7 +111,6 @@ async def test_a_paste_of_100_kb_arrives_byte_for_byte(visits: Visits, server: S
     await shell.shows(f"^{hashlib.sha256(text.encode()).hexdigest()}", limit_s=45)
 
 
-@pytest.mark.timeout(120)
 async def test_ten_tabs_are_ten_shells(visits: Visits, server: Server) -> None:
     shell = await shell_of(visits, server, DESKTOP)
     page, tabs = shell.page, shell.page.get_by_role("navigation", name="Sessions")
