@@ -35,7 +35,7 @@ def get_session_by_access_token(raw: str) -> Session:
     Raises: TokenInvalid, TokenExpired.
     """
     claims = parse_token(AccessToken, raw)
-    session = next(iter(_session_of(session_id=claims.session_id, user_id=claims.user_id)), None)
+    session = _session_of(session_id=claims.session_id, user_id=claims.user_id).find_one()
     if session is None or session.revoked_at is not None or not session.user.is_active:
         raise TokenInvalid("Your sign-in is not valid any more. Please sign in again.")
     return session
@@ -74,7 +74,7 @@ def environment_count(user: User) -> int:
 
 def get_platform_key(user_id: object) -> PlatformKey:
     """Raises: PlatformKey.DoesNotExist."""
-    key = next(iter(_platform_key_of(user_id=user_id)), None)
+    key = _platform_key_of(user_id=user_id).find_one()
     if key is None:
         raise PlatformKey.DoesNotExist
     return key

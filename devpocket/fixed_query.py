@@ -67,6 +67,10 @@ class FixedRows(Generic[Row]):
     def __getitem__(self, part: slice) -> list[Row]:
         return self._rows(f" LIMIT {int(part.stop - part.start)} OFFSET {int(part.start)}")
 
+    def find_one(self) -> Row | None:
+        """The row, for a query that finds at most one."""
+        return next(iter(self), None)
+
     def count(self) -> int:
         connection = connections[DEFAULT_DB_ALIAS]
         _, sql, parameters = self._query.compiled

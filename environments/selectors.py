@@ -52,7 +52,7 @@ _events = FixedQuery(
 
 def get_environment(environment_id: UUID, *, owner_id: UUID) -> Environment:
     """Raises: NotFound."""
-    environment = next(iter(_own_environment(owner_id=owner_id, environment_id=environment_id)), None)
+    environment = _own_environment(owner_id=owner_id, environment_id=environment_id).find_one()
     if environment is None:
         raise NotFound("There is no such environment.")
     return environment

@@ -176,7 +176,7 @@ def lock_environment(environment_id: UUID, owner_id: UUID | None, *, also_delete
     given: dict[str, UUID] = {"environment_id": environment_id}
     if owner_id is not None:
         given["owner_id"] = owner_id
-    environment = next(iter(_lock(is_owners=owner_id is not None, also_deleted=also_deleted)(**given)), None)
+    environment = _lock(is_owners=owner_id is not None, also_deleted=also_deleted)(**given).find_one()
     if environment is None:
         raise NotFound("There is no such environment.")
     return environment

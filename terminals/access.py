@@ -206,7 +206,7 @@ def look_again(access: Access) -> Standing:
     if access.share is not None:
         environment = find_one(_look_with(live_share(access.share.pk), **ids))
     else:
-        environment = next(iter(_of_session(**ids, session_id=access.session_id)), None)
+        environment = _of_session(**ids, session_id=access.session_id).find_one()
     if environment is not None:
         return Standing(getattr(environment, "is_admitted", False), environment)
     if access.share is not None:

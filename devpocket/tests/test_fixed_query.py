@@ -47,6 +47,7 @@ def test_it_gives_what_the_query_set_gives_for_each_value(
             assert (one._state.db, one._state.adding) == (other._state.db, other._state.adding)
             assert {**columns, "_state": None} == {**others, "_state": None}
     assert list(key(user_id=ann.session.pk)) == []
+    assert key(user_id=ann.session.pk).find_one() is None
 
 
 @pytest.mark.django_db

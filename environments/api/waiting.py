@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from channels.db import aclose_old_connections, database_sync_to_async
+from channels.db import database_sync_to_async
 from django.conf import settings
 
 from devpocket import stopping
@@ -27,7 +27,6 @@ async def final_phase(environment: Environment) -> Phase:
     give_up_at = clock() + settings.ACTION_WAIT_SECONDS
     if phase in FINAL or settings.ACTION_WAIT_SECONDS <= 0:
         return phase
-    await aclose_old_connections()  # what the action itself was written over
     while phase not in FINAL and (left_s := give_up_at - clock()) > 0 and not stopping.is_begun():
         await asyncio.sleep(min(pause_s, left_s))
         pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
