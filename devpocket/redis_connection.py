@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from redis.asyncio import Connection
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 
 class CancellableConnection(Connection):
@@ -18,7 +19,11 @@ class CancellableConnection(Connection):
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 -- for mypy; every coroutine runs in one
         cancelled_before = task.cancelling()  # clean-up after a cancellation sends commands, too
-        await super().send_packed_command(*args, **options)
+        try:
+            await super().send_packed_command(*args, **options)
+        except RuntimeError as error:  # what uvloop says where the connection has just been closed
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError(str(error)) from error
         if task.cancelling() > cancelled_before:
             await self.disconnect(nowait=True)  # nobody will read the answer
             raise asyncio.CancelledError

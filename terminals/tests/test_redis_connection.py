@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from devpocket.redis_connection import CancellableConnection
 
 
-@pytest.fixture
-async def connection() -> AsyncIterator[CancellableConnection]:
+@asynccontextmanager
+async def connected() -> AsyncIterator[CancellableConnection]:
     """One to somebody who listens and says nothing."""
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -26,6 +29,12 @@ async def connection() -> AsyncIterator[CancellableConnection]:
         await connection.connect()
         yield connection
         await connection.disconnect()
+
+
+@pytest.fixture
+async def connection() -> AsyncIterator[CancellableConnection]:
+    async with connected() as connection:
+        yield connection
 
 
 @pytest.mark.parametrize("turns", range(8))
@@ -61,3 +70,18 @@ async def test_what_is_cancelled_can_still_clean_up(connection: CancellableConne
     staying.cancel()
     await asyncio.wait({staying}, timeout=5)
     assert left
+
+
+def test_one_that_was_closed_a_moment_ago_is_lost_as_any_other() -> None:
+    """The servers' event loop says that in an error of its own kind."""
+
+    async def ask() -> None:
+        async with connected() as connection:
+            assert connection._writer is not None
+            connection._writer.transport.abort()
+            with pytest.raises(RedisConnectionError):
+                await connection.send_command("PING")
+            assert not connection.is_connected
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(ask())
