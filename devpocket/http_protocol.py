@@ -132,6 +132,11 @@ class HttpProtocol(HttpToolsProtocol):
         declared = [value for name, value in self.headers if name == b"content-length"]
         if any(not LENGTH.match(value) or int(value) > settings.API_BODY_LIMIT_BYTES for value in declared):
             return self._refuse_body()
+        has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
+        if has_body and self.parser.should_upgrade() and not self._should_upgrade():
+            # llhttp takes the head for the whole request then, and the body for the next: another client's, on a
+            # connection that a proxy keeps.
+            return self._refuse(400, "This server speaks nothing but HTTP/1.1 and WebSocket.")
         super().on_headers_complete()
         if stopping.is_begun() and self.cycle is not None:
             self.cycle.keep_alive = False

@@ -124,6 +124,16 @@ async def test_a_body_that_is_declared_too_large_is_not_read(declared: bytes) ->
     ]
 
 
+@pytest.mark.parametrize("told", [b"Content-Length: 21\r\n", b"Transfer-Encoding: chunked\r\n"])
+async def test_no_body_is_taken_for_a_request(told: bytes) -> None:
+    """A proxy may send it apart from its head, and then somebody else's request behind it."""
+    app = Application()
+    head = POST + b"Upgrade: other\r\nConnection: upgrade\r\n" + told + b"\r\n"
+    async with serving(app) as port:
+        status, body = refusal(await ask(port, head, b"GET /body HTTP/1.1\r\n\r\n"))
+    assert (status, body["code"], app.calls) == (400, "invalid_input", [])
+
+
 async def test_a_body_in_chunks_is_counted() -> None:
     app = Application()
     chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"

@@ -36,14 +36,17 @@ http {{
     access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
     {upstreams}
-    map $http_upgrade $connection_header {{ default upgrade; '' ''; }}
     server {{
         listen 127.0.0.1:{port};
         proxy_http_version 1.1; proxy_read_timeout 300s; proxy_send_timeout 300s;
-        proxy_set_header Host $http_host;
-        proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_header;
-        location / {{ proxy_pass http://devpocket; }}
-        location /api/v1/ws/ {{ proxy_pass http://devpocket_sockets; proxy_buffering off; }}
+        location / {{
+            proxy_pass http://devpocket;
+            proxy_set_header Host $http_host; proxy_set_header Upgrade ''; proxy_set_header Connection '';
+        }}
+        location /api/v1/ws/ {{
+            proxy_pass http://devpocket_sockets; proxy_buffering off; proxy_set_header Host $http_host;
+            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
+        }}
     }}
 }}
 """
