@@ -18,6 +18,7 @@ from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import close_old_connections, reset_queries
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 IDLE_MAX = 32  # threads that wait for a request; more come and go with what is asked at once
@@ -89,25 +90,27 @@ class KeptThreadsHandler(ASGIHandler):
             return
         answering = asyncio.create_task(self._answer(request, send))
         leaving = asyncio.create_task(_left(receive))
+        response = None
         try:
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
         finally:
             leaving.cancel()
             answering.cancel()  # without effect where it is done
-            with suppress(asyncio.CancelledError):
-                await answering
-            body.close()
-
-    async def _answer(self, request: HttpRequest, send: Any) -> None:
-        response = await self.run_get_response(request)
-        try:
-            with suppress(asyncio.CancelledError):  # it was answered, as far as the client took it
-                await self.send_response(response, send)
-        finally:
-            if response.streaming:
+            try:
+                with suppress(asyncio.CancelledError):
+                    response = await answering
+            finally:
+                body.close()
+            if response is not None and response.streaming:
                 await sync_to_async(response.close)()  # a file, perhaps
-            else:
+            elif response is not None:
                 response.close()
+
+    async def _answer(self, request: HttpRequest, send: Any) -> HttpResponseBase:
+        response = await self.run_get_response(request)
+        with suppress(asyncio.CancelledError):  # it was answered, as far as the client took it
+            await self.send_response(response, send)
+        return response
 
 
 async def _left(receive: Any) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import path
 
 from accounts.services import SignIn
 from devpocket import asgi_handler
@@ -76,6 +80,116 @@ async def test_what_a_client_left_behind_holds_up_no_other_request() -> None:
         assert await thread_of(handler)
     finally:
         may_end.set()
+
+
+# --- Whoever leaves, and what streams
+
+
+class Slow:
+    """A view that waits, and tells how that ended."""
+
+    def __init__(self) -> None:
+        self.began, self.ended = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        self.began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+        raise AssertionError
+
+
+class Stream(StreamingHttpResponse):
+    """`closed` in what order with the `pieces` that were taken."""
+
+    def __init__(self, *, is_endless: bool) -> None:
+        self.told: list[str] = []
+        super().__init__(self._pieces(is_endless))
+
+    async def _pieces(self, is_endless: bool) -> AsyncIterator[bytes]:
+        self.told.append("piece")
+        yield b"piece"
+        if is_endless:
+            await asyncio.Event().wait()
+
+    def close(self) -> None:
+        super().close()
+        self.told.append("closed")
+
+
+@pytest.fixture
+def view(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], KeptThreadsHandler]:
+    """Gives the handler that answers every request with this view. Middleware is left out."""
+
+    def handler(answer: Any) -> KeptThreadsHandler:
+        async def asynchronous(request: HttpRequest) -> Any:
+            return await answer(request)
+
+        urls = ModuleType("urls")
+        urls.urlpatterns = [path("", asynchronous)]  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "urls_of_the_test", urls)
+        settings.MIDDLEWARE, settings.ROOT_URLCONF = [], "urls_of_the_test"
+        return KeptThreadsHandler()
+
+    return handler
+
+
+async def begun(handler: KeptThreadsHandler) -> ApplicationCommunicator:
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [(b"host", b"testserver")]}
+    request = ApplicationCommunicator(handler, scope)  # type: ignore[no-untyped-call]
+    await request.send_input({"type": "http.request"})
+    return request
+
+
+async def test_a_view_whose_client_leaves_is_ended(view: Callable[[Any], KeptThreadsHandler]) -> None:
+    slow = Slow()
+    request = await begun(view(slow))
+    async with asyncio.timeout(LIMIT_S):
+        await slow.began.wait()
+        await request.send_input({"type": "http.disconnect"})
+        await slow.ended.wait()
+        await request.wait(LIMIT_S)
+
+
+class BusyThread(OneThread):
+    """Does nothing until `may_begin`."""
+
+    may_begin: threading.Event
+
+    def submit(self, *work: Any, **options: Any) -> Any:
+        super().submit(self.may_begin.wait, LIMIT_S)
+        return super().submit(*work, **options)
+
+
+@pytest.mark.parametrize("is_endless", [False, True])
+async def test_a_stream_is_closed_once(
+    view: Callable[[Any], KeptThreadsHandler], monkeypatch: pytest.MonkeyPatch, is_endless: bool
+) -> None:
+    """As a server does it: that its client has left it says after the last part, too."""
+    monkeypatch.setattr(asgi_handler, "OneThread", BusyThread)
+    monkeypatch.setattr(BusyThread, "may_begin", threading.Event(), raising=False)
+    stream, has_left = Stream(is_endless=is_endless), asyncio.Event()
+    loop, coming = asyncio.get_running_loop(), [{"type": "http.request"}]
+
+    async def answer(request: HttpRequest) -> Stream:
+        return stream
+
+    async def receive() -> Any:
+        if coming:
+            return coming.pop()
+        await has_left.wait()
+        loop.call_later(0.05, BusyThread.may_begin.set)  # when all that follows from it has been done
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body" and (is_endless or not message.get("more_body")):
+            has_left.set()
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [(b"host", b"testserver")]}
+    async with asyncio.timeout(LIMIT_S):
+        await view(answer)(scope, receive, send)
+    assert stream.told == ["piece", "closed"]
 
 
 # --- What each part leaves, and how many there are
