@@ -87,6 +87,8 @@ class EnvironmentSocket(ClientSocket[Standing]):
         environment = standing.environment
         if not standing.is_admitted:
             raise Refused(*(access.AUTHENTICATION_FAILED if self.access.share is None else access.SHARE_ENDED))
+        if self.access.share is None:  # a guest's is the link's
+            access.check_session_name(self.handshake)
         if environment is None or environment.phase == Phase.TERMINATED:
             raise Refused(*access.ENVIRONMENT_NOT_FOUND)
         self.take_slot(self.access.counts_as)

@@ -80,7 +80,7 @@ class EnvironmentsConsumer(ClientSocket[list[Shown] | None]):
     # --- What happens to the sign-in and the environments meanwhile
 
     def look(self) -> list[Shown] | None:
-        return look_at_all(self.session_id, is_full_status=self.handshake.is_full_status)
+        return look_at_all(self.session_id, owner_id=self.owner_id, is_full_status=self.handshake.is_full_status)
 
     async def goes_on(self, found: list[Shown] | None) -> bool:
         if found is None:

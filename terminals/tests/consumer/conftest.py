@@ -126,7 +126,8 @@ def at(hub: Hub, home: Environment, ann: SignIn) -> Iterator[Callable[..., Any]]
     """at(): Ann's socket, served. Afterwards none of her slots may still be taken."""
 
     def served(query: str = "", **options: Any) -> Any:
-        return Socket(home.pk, options.pop("token", ann.tokens.access), query, **options).served()
+        where, token = options.pop("environment_id", home.pk), options.pop("token", ann.tokens.access)
+        return Socket(where, token, query, **options).served()
 
     yield served
     everybody = range(settings.WS_CONNECTIONS_PER_USER)

@@ -67,7 +67,7 @@ def test_a_slot_is_its_holders_alone(ann: SignIn, settings: Any) -> None:
 
 
 async def test_the_checks_have_an_order(at: Any, ann: SignIn, ben: SignIn, home: Environment, settings: Any) -> None:
-    """Contract 9.1: token, user, environment, connections, phase."""
+    """Contract 9.1: token, user, session's name, environment, connections, phase."""
     settings.WS_CONNECTIONS_PER_USER = 1
     await change(home, phase="stopped")
     assert await refusal(at()) == "environment_not_running"
@@ -75,10 +75,13 @@ async def test_the_checks_have_an_order(at: Any, ann: SignIn, ben: SignIn, home:
         assert slots.slot_take(str(user.pk), f"of {user}")
     assert await refusal(at()) == "too_many_connections"
     assert await refusal(at(token=ben.tokens.access)) == "environment_not_found"
+    assert await refusal(at(environment_id="none")) == "environment_not_found"
+    assert await refusal(at("session=A", token=ben.tokens.access)) == "invalid_session"
     await database_sync_to_async(session_logout)(session=ann.session)
     await database_sync_to_async(User.objects.filter(pk=ben.user.pk).update)(is_active=False)
     assert await refusal(at()) == "authentication_failed"
-    assert await refusal(at(token=ben.tokens.access)) == "authentication_failed"
+    assert await refusal(at("session=A", token=ben.tokens.access)) == "authentication_failed"
+    assert await refusal(at(environment_id="none")) == "authentication_failed"
     for user in (ann.user, ben.user):
         slots.slot_free(f"of {user}")
 
