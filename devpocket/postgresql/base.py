@@ -29,9 +29,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if asked_at < DatabaseWrapper._away_until:
             raise OperationalError("the database didn't answer a moment ago")
         try:
-            while _has_ended(connection := super().get_new_connection(conn_params)):
+            connection = super().get_new_connection(conn_params)
+            for _ in range(self.pool.max_size):
+                if not _has_ended(connection):
+                    break
                 connection.close()
                 self.pool.putconn(connection)  # which makes another one
+                connection = super().get_new_connection(conn_params)
         except PoolTimeout:
             if DatabaseWrapper._served_at < asked_at:  # else it is only busy
                 DatabaseWrapper._away_until = time.monotonic() + AWAY_S
