@@ -61,7 +61,7 @@ class DropletWatch:
             return
         shared = await asyncio.to_thread(self._shared)
         if shared is not None and (self.view is None or shared.taken_at > self.view.taken_at):
-            self.view = shared
+            self.view, self._failures = shared, 0
             if self._is_new_enough(waits):
                 return
         if not await asyncio.to_thread(self._cache.add, LISTER, self.owner, LISTER_S):
@@ -91,13 +91,14 @@ class DropletWatch:
             droplets = await cloudapi.call(lambda cloud: cloud.droplets_by_tag(SHARED_TAG), priority=priority)
         except CloudError as error:
             return self._rest(str(error), error.request_id)
+        back_at = taken_at if self._failures else self.view and self.view.back_at
         self._failures = 0
         by_tag: dict[str, list[Droplet]] = {}
         for droplet in droplets:
             for tag in droplet.tags:
                 by_tag.setdefault(tag, []).append(droplet)
         by_tag.pop(SHARED_TAG, None)  # all of them once more
-        self.view = CloudView(taken_at, by_tag, pages=max(1, -(-len(droplets) // PAGE_SIZE)))
+        self.view = CloudView(taken_at, by_tag, pages=max(1, -(-len(droplets) // PAGE_SIZE)), back_at=back_at)
         await asyncio.to_thread(self._share, self.view)
         if await asyncio.to_thread(self._cache.add, DRIFT, self.owner, DRIFT_EVERY_S * 0.8):
             await self._look_for_drift(droplets, taken_at)

@@ -30,7 +30,7 @@ async def step(environment: Environment, tools: Tools) -> NextLook:
     phase = Phase(environment.phase)
     if phase in USES_DROPLET and (pending := await tools.read(lambda: find_pending(environment))) is not None:
         return await _let_it_finish(environment, tools, pending)
-    if environment.deadline_at is not None and timezone.now() > environment.deadline_at:
+    if await _is_too_late(environment, tools):
         await tools.record_error(environment, f"{phase}_timeout", f"This took too long and was given up: {phase}.")
         return None
     handler = HANDLERS.get(phase)
@@ -41,6 +41,24 @@ async def step(environment: Environment, tools: Tools) -> NextLook:
     except GivenUp as error:
         await tools.record_error(environment, error.code, error.message)
         return None
+
+
+async def _is_too_late(environment: Environment, tools: Tools) -> bool:
+    """Past the phase's deadline. What waits for a cloud that doesn't answer has its time once it answers again."""
+    deadline_at, view = environment.deadline_at, tools.view
+    if deadline_at is None or timezone.now() <= deadline_at:
+        return False
+    if not needs_view(environment):
+        return True
+    if view is None or view.taken_at <= deadline_at:
+        return False  # nothing has been heard of it since
+    if view.back_at is None or view.back_at <= environment.phase_changed_at:
+        return True
+    limit_s = (usual_limit_s(environment) or 0.0) * settings.DEADLINE_SCALE
+    later = view.back_at + timedelta(seconds=limit_s)
+    if later > deadline_at:
+        await tools.record_facts(environment, deadline_at=later)
+    return timezone.now() > later
 
 
 async def _let_it_finish(environment: Environment, tools: Tools, pending: Snapshot) -> NextLook:

@@ -36,11 +36,14 @@ NextLook = float | None  # seconds from now, or NEXT_VIEW; None: not until someb
 
 @dataclass(frozen=True, slots=True)
 class CloudView:
-    """All our droplets as one listing gave them. `taken_at`: when it was begun. `pages`: what it cost, in calls."""
+    """All our droplets as one listing gave them. `taken_at`: when it was begun. `pages`: what it cost, in calls.
+    `back_at`: `taken_at` of the last listing that came after others had failed.
+    """
 
     taken_at: datetime
     by_tag: dict[str, list[Droplet]]
     pages: int = 1
+    back_at: datetime | None = None
 
 
 class Tools(Protocol):
