@@ -56,6 +56,7 @@ async def test_a_sign_in_that_ends_in_mid_typing_costs_nothing_that_was_typed(vi
 
 
 async def test_a_machine_that_is_deleted_elsewhere_leads_back_to_the_list(visits: Visits, server: Server) -> None:
+    visits.expect(r" 503 .*/sessions\)")  # asked just as the machine goes
     ann = await sign_up(server)
     machine = await machine_of(server, ann)
     terminal = await visits.open(DESKTOP, person=ann)
