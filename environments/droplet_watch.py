@@ -30,6 +30,7 @@ KEEP_S = 300
 LISTER_S = 20  # a process that was killed while it listed
 SOON_S = 0.15  # what a listing takes
 REST_MAX_S = 30.0
+AWAY_FROM_S = 60.0  # without a listing; a call that fails now and then must not keep a phase from its deadline
 PAGE_PACE = 1.5  # a long list takes 20 calls a minute, with CLOUD_POLL_SECONDS 2
 DRIFT_EVERY_S = 30.0  # changes made outside are noticed within 60 s (contract 6.3): this, the listing, and a look
 
@@ -91,7 +92,8 @@ class DropletWatch:
             droplets = await cloudapi.call(lambda cloud: cloud.droplets_by_tag(SHARED_TAG), priority=priority)
         except CloudError as error:
             return self._rest(str(error), error.request_id)
-        back_at = taken_at if self._failures else self.view and self.view.back_at
+        was_away = self._failures and self.view and _age_s(self.view.taken_at) >= AWAY_FROM_S
+        back_at = taken_at if was_away else self.view and self.view.back_at
         self._failures = 0
         by_tag: dict[str, list[Droplet]] = {}
         for droplet in droplets:

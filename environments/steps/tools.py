@@ -37,7 +37,7 @@ NextLook = float | None  # seconds from now, or NEXT_VIEW; None: not until someb
 @dataclass(frozen=True, slots=True)
 class CloudView:
     """All our droplets as one listing gave them. `taken_at`: when it was begun. `pages`: what it cost, in calls.
-    `back_at`: `taken_at` of the last listing that came after others had failed.
+    `back_at`: `taken_at` of the last listing that came after the cloud had been away.
     """
 
     taken_at: datetime

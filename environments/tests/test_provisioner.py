@@ -107,15 +107,23 @@ async def test_a_phase_past_its_deadline_is_given_up(
     assert (late.error_code, late.next_step_at) == ("provisioning_timeout", None)
 
 
-async def test_time_in_which_the_cloud_does_not_answer_is_not_the_phases(
-    ann: SignIn, create: Create, cloud: LocalCloud, until: Until
+@pytest.mark.parametrize(("away_from_s", "phase"), [(0.0, Phase.RUNNING), (60.0, Phase.ERROR)])
+async def test_time_in_which_the_cloud_is_away_is_not_the_phases(
+    ann: SignIn,
+    create: Create,
+    cloud: LocalCloud,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+    away_from_s: float,
+    phase: Phase,
 ) -> None:
+    monkeypatch.setattr("environments.droplet_watch.AWAY_FROM_S", away_from_s)
     row = await until(await database_sync_to_async(create)(ann), is_running)
     await asyncio.to_thread(cloud.misbehave, "status", status=503, method="GET", path="/v2/droplets", count=3)
     await act(row, "restart")
     await change(row, deadline_at=timezone.now())
     row = await until(row, lambda now: now.phase in (Phase.RUNNING, Phase.ERROR))
-    assert row.phase == Phase.RUNNING
+    assert row.phase == phase
     await assert_one_of_each(cloud, row)
 
 
