@@ -45,8 +45,7 @@ WS_ALLOWED_ORIGINS: list[str] = env.list("WS_ALLOWED_ORIGINS", default=["*"] if 
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
-    # Before staticfiles, for a runserver that serves ASGI. All else is without: twisted is 13 MB, a sixth of a start.
-    *(["daphne"] if sys.argv[1:2] == ["runserver"] else []),
+    *(["daphne"] if sys.argv[1:2] == ["runserver"] else []),  # before staticfiles; why there alone: dependencies.md
     "accounts.admin_site.OperatorsAdminConfig",  # django.contrib.admin, with our site
     "django.contrib.auth",
     "django.contrib.contenttypes",

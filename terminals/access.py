@@ -207,17 +207,19 @@ _of_session = FixedQuery(_look_with_session)
 def look_again(access: Access) -> Standing:
     """A deleted environment is still given, with its last phase, for the status that tells of it. One query."""
     ids = {"environment_id": access.environment_id, "owner_id": access.owner_id}
-    if access.share is not None:
-        environment = find_one(_look_with(live_share(access.share.pk), **ids))
-    else:
+    if access.share is None:
         environment = _of_session(**ids, session_id=access.session_id).find_one()
-    if environment is not None:
-        return Standing(getattr(environment, "is_admitted", False), environment)
-    if access.share is not None:
-        live: QuerySet[Any] = live_share(access.share.pk)
     else:
-        live = live_session(access.session_id).filter(user_id=access.owner_id)  # as above: a token names both
-    return Standing(live.exists(), None)
+        environment = find_one(_look_with(live_share(access.share.pk), **ids))
+    if environment is None:
+        return Standing(_is_live(access), None)
+    return Standing(getattr(environment, "is_admitted", False), environment)
+
+
+def _is_live(access: Access) -> bool:
+    if access.share is not None:
+        return live_share(access.share.pk).exists()
+    return live_session(access.session_id).filter(user_id=access.owner_id).exists()  # a token names both
 
 
 def look_at_all(session_id: UUID, *, owner_id: UUID, is_full_status: bool) -> list[dict[str, Any]] | None:

@@ -150,6 +150,7 @@ async def test_a_view_whose_client_leaves_is_ended(view: Callable[[Any], KeptThr
         await request.send_input({"type": "http.disconnect"})
         await slow.ended.wait()
         await request.wait(LIMIT_S)
+    assert request.output_queue.empty()  # it was answered nothing
 
 
 class BusyThread(OneThread):
